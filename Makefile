@@ -1,0 +1,25 @@
+# Makefile for pool_monitor: make, make install, make installcheck
+
+MODULE_big = pool_monitor
+OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c))
+PGFILEDESC = "pool_monitor - who holds, leaks and needs connections"
+
+EXTENSION = pool_monitor
+DATA = $(wildcard sql/pool_monitor--*.sql)
+
+# The server that runs the tests must preload the library.  The inputs are in
+# test/sql, the expected outputs in expected/.
+REGRESS := $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql))
+REGRESS_OPTS = --inputdir=test
+ISOLATION := $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec))
+ISOLATION_OPTS = --inputdir=test --outputdir=.
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifeq ($(wildcard $(PGXS)),)
+$(error $(PG_CONFIG) finds no PGXS: set PG_CONFIG, or install postgresql-server-dev-all and libkrb5-dev (Debian, Ubuntu))
+endif
+include $(PGXS)
+
+# PGXS tracks headers only where the server was configured with --enable-depend
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)

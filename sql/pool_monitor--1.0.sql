@@ -1,0 +1,507 @@
+/* pool_monitor--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION pool_monitor" to load this file. \quit
+
+--
+-- The server
+--
+
+CREATE FUNCTION pool_monitor_status(
+    OUT status text,
+    OUT max_connections integer,
+    OUT reserved_connections integer,
+    OUT connections integer,
+    OUT available integer,
+    OUT utilization double precision,
+    OUT active integer,
+    OUT idle integer,
+    OUT idle_in_transaction integer,
+    OUT idle_in_transaction_aborted integer,
+    OUT fastpath_function_call integer,
+    OUT disabled integer,
+    OUT starting integer,
+    OUT checked_out integer,
+    OUT peak_connections integer,
+    OUT peak_connections_at timestamptz,
+    OUT rejected bigint,
+    OUT last_rejected_at timestamptz,
+    OUT terminated bigint,
+    OUT current_incident bigint,
+    OUT stats_reset timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION pool_monitor_status() IS
+'the server''s connections now: what the view pool_monitor_status shows';
+
+CREATE VIEW pool_monitor_status AS
+    SELECT * FROM pool_monitor_status();
+COMMENT ON VIEW pool_monitor_status IS 'the server''s connections now, in one row';
+COMMENT ON COLUMN pool_monitor_status.status IS 'healthy, warning or critical (utilization has reached pool_monitor.warning_threshold or critical_threshold), or exhausted: no slot is available to an ordinary role';
+COMMENT ON COLUMN pool_monitor_status.max_connections IS 'the setting max_connections';
+COMMENT ON COLUMN pool_monitor_status.reserved_connections IS 'slots that ordinary roles can not use: superuser_reserved_connections and, from PostgreSQL 16 on, reserved_connections';
+COMMENT ON COLUMN pool_monitor_status.connections IS 'sessions (client backends) in any state';
+COMMENT ON COLUMN pool_monitor_status.available IS 'slots that ordinary roles can still take';
+COMMENT ON COLUMN pool_monitor_status.utilization IS 'connections divided by the slots for ordinary roles; above 1 while reserved slots are in use';
+COMMENT ON COLUMN pool_monitor_status.active IS 'sessions that run a statement';
+COMMENT ON COLUMN pool_monitor_status.idle IS 'sessions that wait for a statement, outside of a transaction';
+COMMENT ON COLUMN pool_monitor_status.idle_in_transaction IS 'sessions that wait for a statement, in a transaction';
+COMMENT ON COLUMN pool_monitor_status.idle_in_transaction_aborted IS 'sessions that wait in a transaction in which a statement failed';
+COMMENT ON COLUMN pool_monitor_status.fastpath_function_call IS 'sessions that execute a fast-path function';
+COMMENT ON COLUMN pool_monitor_status.disabled IS 'sessions whose state is not known, since their track_activities is off';
+COMMENT ON COLUMN pool_monitor_status.starting IS 'sessions that are not ready for their first statement yet; before PostgreSQL 18, logins show only once they are authenticated';
+COMMENT ON COLUMN pool_monitor_status.checked_out IS 'sessions that hold a transaction or run a statement';
+COMMENT ON COLUMN pool_monitor_status.peak_connections IS 'the highest number of sessions at once since stats_reset, exact; null unless preloaded';
+COMMENT ON COLUMN pool_monitor_status.peak_connections_at IS 'when peak_connections was reached';
+COMMENT ON COLUMN pool_monitor_status.rejected IS 'logins refused for want of a connection slot (SQLSTATE 53300), exact; null unless preloaded';
+COMMENT ON COLUMN pool_monitor_status.last_rejected_at IS 'when the last login was refused';
+COMMENT ON COLUMN pool_monitor_status.terminated IS 'idle sessions ended by pool_monitor';
+COMMENT ON COLUMN pool_monitor_status.current_incident IS 'the incident that is open now, or null';
+COMMENT ON COLUMN pool_monitor_status.stats_reset IS 'when all statistics were last reset, or null';
+
+--
+-- Live counts
+--
+
+CREATE FUNCTION pool_monitor_connections(
+    OUT datname text,
+    OUT usename text,
+    OUT application_name text,
+    OUT client_addr inet,
+    OUT state text,
+    OUT backend_type text,
+    OUT connections integer,
+    OUT longest_in_state interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE ROWS 100;
+COMMENT ON FUNCTION pool_monitor_connections() IS
+'connections now: what the view pool_monitor_connections shows';
+
+CREATE VIEW pool_monitor_connections AS
+    SELECT * FROM pool_monitor_connections();
+COMMENT ON VIEW pool_monitor_connections IS 'connections now, counted by who holds them and in which state; connections that the reader may not see are counted in one row under <insufficient privilege>';
+COMMENT ON COLUMN pool_monitor_connections.datname IS 'database, its OID if it was dropped, null if there is none';
+COMMENT ON COLUMN pool_monitor_connections.usename IS 'role, its OID if it was dropped, null while not authenticated';
+COMMENT ON COLUMN pool_monitor_connections.application_name IS 'what the client declares as application_name';
+COMMENT ON COLUMN pool_monitor_connections.client_addr IS 'the client''s IP address, null for a Unix socket';
+COMMENT ON COLUMN pool_monitor_connections.state IS 'state as in pg_stat_activity';
+COMMENT ON COLUMN pool_monitor_connections.backend_type IS 'client backend or walsender; only client backends use slots of max_connections';
+COMMENT ON COLUMN pool_monitor_connections.connections IS 'number of connections';
+COMMENT ON COLUMN pool_monitor_connections.longest_in_state IS 'how long the longest of them has been in that state';
+
+CREATE FUNCTION pool_monitor_applications(
+    OUT application_name text,
+    OUT connections integer,
+    OUT active integer,
+    OUT idle integer,
+    OUT idle_in_transaction integer,
+    OUT idle_in_transaction_aborted integer,
+    OUT fastpath_function_call integer,
+    OUT disabled integer,
+    OUT checked_out integer,
+    OUT longest_idle interval,
+    OUT longest_transaction interval,
+    OUT longest_session interval,
+    OUT peak_connections integer,
+    OUT peak_connections_at timestamptz,
+    OUT peak_checked_out integer,
+    OUT sessions bigint,
+    OUT sessions_abandoned bigint,
+    OUT sessions_fatal bigint,
+    OUT sessions_killed bigint,
+    OUT rejected bigint,
+    OUT terminated bigint,
+    OUT transactions bigint,
+    OUT session_time double precision,
+    OUT transaction_time double precision,
+    OUT hold_time_p50 double precision,
+    OUT hold_time_p95 double precision,
+    OUT hold_time_p99 double precision,
+    OUT hold_time_max double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 50;
+COMMENT ON FUNCTION pool_monitor_applications() IS
+'figures by application: what the view pool_monitor_applications shows';
+
+CREATE VIEW pool_monitor_applications AS
+    SELECT * FROM pool_monitor_applications();
+COMMENT ON VIEW pool_monitor_applications IS 'one row an application: its sessions now, and what was counted since the last reset; sessions that the reader may not see are counted in one row under <insufficient privilege>';
+
+CREATE FUNCTION pool_monitor_groups(
+    OUT datname text,
+    OUT usename text,
+    OUT application_name text,
+    OUT connections integer,
+    OUT active integer,
+    OUT idle integer,
+    OUT idle_in_transaction integer,
+    OUT idle_in_transaction_aborted integer,
+    OUT fastpath_function_call integer,
+    OUT disabled integer,
+    OUT checked_out integer,
+    OUT longest_idle interval,
+    OUT longest_transaction interval,
+    OUT longest_session interval,
+    OUT peak_connections integer,
+    OUT peak_connections_at timestamptz,
+    OUT peak_checked_out integer,
+    OUT sessions bigint,
+    OUT sessions_abandoned bigint,
+    OUT sessions_fatal bigint,
+    OUT sessions_killed bigint,
+    OUT rejected bigint,
+    OUT terminated bigint,
+    OUT transactions bigint,
+    OUT session_time double precision,
+    OUT transaction_time double precision,
+    OUT hold_time_p50 double precision,
+    OUT hold_time_p95 double precision,
+    OUT hold_time_p99 double precision,
+    OUT hold_time_max double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION pool_monitor_groups() IS
+'figures by database, role and application: what the view pool_monitor_groups shows';
+
+CREATE VIEW pool_monitor_groups AS
+    SELECT * FROM pool_monitor_groups();
+COMMENT ON VIEW pool_monitor_groups IS 'one row a database, role and application, with the columns of pool_monitor_applications; sessions that the reader may not see are counted in one row under <insufficient privilege>';
+COMMENT ON COLUMN pool_monitor_groups.datname IS 'database, its OID if it was dropped, null if there is none';
+COMMENT ON COLUMN pool_monitor_groups.usename IS 'role, its OID if it was dropped, null if there is none';
+
+COMMENT ON COLUMN pool_monitor_applications.application_name IS 'what the client declares as application_name; <other> stands for applications past pool_monitor.max_groups';
+COMMENT ON COLUMN pool_monitor_applications.connections IS 'sessions now';
+COMMENT ON COLUMN pool_monitor_applications.active IS 'sessions that run a statement';
+COMMENT ON COLUMN pool_monitor_applications.idle IS 'sessions that wait for a statement, outside of a transaction';
+COMMENT ON COLUMN pool_monitor_applications.idle_in_transaction IS 'sessions that wait for a statement, in a transaction';
+COMMENT ON COLUMN pool_monitor_applications.idle_in_transaction_aborted IS 'sessions that wait in a transaction in which a statement failed';
+COMMENT ON COLUMN pool_monitor_applications.fastpath_function_call IS 'sessions that execute a fast-path function';
+COMMENT ON COLUMN pool_monitor_applications.disabled IS 'sessions whose state is not known, since their track_activities is off';
+COMMENT ON COLUMN pool_monitor_applications.checked_out IS 'sessions that hold a transaction or run a statement';
+COMMENT ON COLUMN pool_monitor_applications.longest_idle IS 'how long the longest idle session has been idle';
+COMMENT ON COLUMN pool_monitor_applications.longest_transaction IS 'the age of the oldest transaction';
+COMMENT ON COLUMN pool_monitor_applications.longest_session IS 'the age of the oldest session';
+COMMENT ON COLUMN pool_monitor_applications.peak_connections IS 'the highest number of sessions at once, exact; null unless preloaded, and where the reader may not see all of them';
+COMMENT ON COLUMN pool_monitor_applications.peak_connections_at IS 'when peak_connections was reached';
+COMMENT ON COLUMN pool_monitor_applications.peak_checked_out IS 'the highest number of sessions checked out at once, as sampled';
+COMMENT ON COLUMN pool_monitor_applications.sessions IS 'sessions established, under the name they logged in with; null unless preloaded, as are all columns after it';
+COMMENT ON COLUMN pool_monitor_applications.sessions_abandoned IS 'sessions that ended because the client vanished without closing';
+COMMENT ON COLUMN pool_monitor_applications.sessions_fatal IS 'sessions ended by a fatal error, such as a timeout';
+COMMENT ON COLUMN pool_monitor_applications.sessions_killed IS 'sessions ended by an operator, as with pg_terminate_backend()';
+COMMENT ON COLUMN pool_monitor_applications.rejected IS 'logins refused for want of a connection slot (SQLSTATE 53300)';
+COMMENT ON COLUMN pool_monitor_applications.terminated IS 'idle sessions ended by pool_monitor';
+COMMENT ON COLUMN pool_monitor_applications.transactions IS 'transactions ended in any way; not counted while pool_monitor.track_transactions is off';
+COMMENT ON COLUMN pool_monitor_applications.session_time IS 'time spent by sessions, in milliseconds';
+COMMENT ON COLUMN pool_monitor_applications.transaction_time IS 'time that transactions held a connection, in milliseconds';
+COMMENT ON COLUMN pool_monitor_applications.hold_time_p50 IS 'hold time that half of the transactions stay within, in milliseconds, within 6.25%';
+COMMENT ON COLUMN pool_monitor_applications.hold_time_p95 IS 'hold time that 95% of the transactions stay within, in milliseconds, within 6.25%';
+COMMENT ON COLUMN pool_monitor_applications.hold_time_p99 IS 'hold time that 99% of the transactions stay within, in milliseconds, within 6.25%';
+COMMENT ON COLUMN pool_monitor_applications.hold_time_max IS 'the longest hold time, in milliseconds, exact';
+
+COMMENT ON COLUMN pool_monitor_groups.application_name IS 'what the client declares as application_name; <other> stands for applications past pool_monitor.max_groups';
+COMMENT ON COLUMN pool_monitor_groups.connections IS 'sessions now';
+COMMENT ON COLUMN pool_monitor_groups.active IS 'sessions that run a statement';
+COMMENT ON COLUMN pool_monitor_groups.idle IS 'sessions that wait for a statement, outside of a transaction';
+COMMENT ON COLUMN pool_monitor_groups.idle_in_transaction IS 'sessions that wait for a statement, in a transaction';
+COMMENT ON COLUMN pool_monitor_groups.idle_in_transaction_aborted IS 'sessions that wait in a transaction in which a statement failed';
+COMMENT ON COLUMN pool_monitor_groups.fastpath_function_call IS 'sessions that execute a fast-path function';
+COMMENT ON COLUMN pool_monitor_groups.disabled IS 'sessions whose state is not known, since their track_activities is off';
+COMMENT ON COLUMN pool_monitor_groups.checked_out IS 'sessions that hold a transaction or run a statement';
+COMMENT ON COLUMN pool_monitor_groups.longest_idle IS 'how long the longest idle session has been idle';
+COMMENT ON COLUMN pool_monitor_groups.longest_transaction IS 'the age of the oldest transaction';
+COMMENT ON COLUMN pool_monitor_groups.longest_session IS 'the age of the oldest session';
+COMMENT ON COLUMN pool_monitor_groups.peak_connections IS 'the highest number of sessions at once, exact; null unless preloaded, and where the reader may not see all of them';
+COMMENT ON COLUMN pool_monitor_groups.peak_connections_at IS 'when peak_connections was reached';
+COMMENT ON COLUMN pool_monitor_groups.peak_checked_out IS 'the highest number of sessions checked out at once, as sampled';
+COMMENT ON COLUMN pool_monitor_groups.sessions IS 'sessions established, under the name they logged in with; null unless preloaded, as are all columns after it';
+COMMENT ON COLUMN pool_monitor_groups.sessions_abandoned IS 'sessions that ended because the client vanished without closing';
+COMMENT ON COLUMN pool_monitor_groups.sessions_fatal IS 'sessions ended by a fatal error, such as a timeout';
+COMMENT ON COLUMN pool_monitor_groups.sessions_killed IS 'sessions ended by an operator, as with pg_terminate_backend()';
+COMMENT ON COLUMN pool_monitor_groups.rejected IS 'logins refused for want of a connection slot (SQLSTATE 53300)';
+COMMENT ON COLUMN pool_monitor_groups.terminated IS 'idle sessions ended by pool_monitor';
+COMMENT ON COLUMN pool_monitor_groups.transactions IS 'transactions ended in any way; not counted while pool_monitor.track_transactions is off';
+COMMENT ON COLUMN pool_monitor_groups.session_time IS 'time spent by sessions, in milliseconds';
+COMMENT ON COLUMN pool_monitor_groups.transaction_time IS 'time that transactions held a connection, in milliseconds';
+COMMENT ON COLUMN pool_monitor_groups.hold_time_p50 IS 'hold time that half of the transactions stay within, in milliseconds, within 6.25%';
+COMMENT ON COLUMN pool_monitor_groups.hold_time_p95 IS 'hold time that 95% of the transactions stay within, in milliseconds, within 6.25%';
+COMMENT ON COLUMN pool_monitor_groups.hold_time_p99 IS 'hold time that 99% of the transactions stay within, in milliseconds, within 6.25%';
+COMMENT ON COLUMN pool_monitor_groups.hold_time_max IS 'the longest hold time, in milliseconds, exact';
+
+CREATE FUNCTION pool_monitor_database_counts(
+    OUT databaseid oid,
+    OUT connections integer,
+    OUT checked_out integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE ROWS 10;
+COMMENT ON FUNCTION pool_monitor_database_counts() IS
+'sessions now by the OID of their database';
+
+CREATE VIEW pool_monitor_databases AS
+    SELECT coalesce(d.datname::text, c.databaseid::text) AS datname,
+           coalesce(c.connections, 0) AS connections,
+           coalesce(c.checked_out, 0) AS checked_out,
+           l.connection_limit,
+           greatest(least(l.connection_limit - coalesce(c.connections, 0), s.available), 0) AS available,
+           coalesce(c.connections, 0)::double precision
+           / greatest(least(l.connection_limit, s.max_connections - s.reserved_connections), 1) AS utilization
+      FROM pool_monitor_status() s
+     CROSS JOIN (pg_catalog.pg_database d
+                 FULL JOIN pool_monitor_database_counts() c ON c.databaseid = d.oid)
+     CROSS JOIN LATERAL (SELECT CASE WHEN d.datconnlimit >= 0 THEN d.datconnlimit END) AS l (connection_limit)
+     WHERE d.datallowconn OR c.connections > 0;
+COMMENT ON VIEW pool_monitor_databases IS 'how near each database is to its connection limit';
+COMMENT ON COLUMN pool_monitor_databases.datname IS 'database, its OID if it was dropped';
+COMMENT ON COLUMN pool_monitor_databases.connections IS 'sessions now';
+COMMENT ON COLUMN pool_monitor_databases.checked_out IS 'sessions that hold a transaction or run a statement';
+COMMENT ON COLUMN pool_monitor_databases.connection_limit IS 'the database''s CONNECTION LIMIT, null if it has none';
+COMMENT ON COLUMN pool_monitor_databases.available IS 'sessions that ordinary roles can still open: what is left of the limit, and no more than the server has';
+COMMENT ON COLUMN pool_monitor_databases.utilization IS 'connections divided by the limit, or by the server''s slots for ordinary roles where those are fewer';
+
+CREATE FUNCTION pool_monitor_role_counts(
+    OUT userid oid,
+    OUT connections integer,
+    OUT checked_out integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE ROWS 10;
+COMMENT ON FUNCTION pool_monitor_role_counts() IS
+'sessions now by the OID of their role';
+
+CREATE VIEW pool_monitor_roles AS
+    SELECT coalesce(r.rolname::text, c.userid::text) AS usename,
+           coalesce(c.connections, 0) AS connections,
+           coalesce(c.checked_out, 0) AS checked_out,
+           l.connection_limit,
+           greatest(least(l.connection_limit - coalesce(c.connections, 0), s.available), 0) AS available,
+           coalesce(c.connections, 0)::double precision
+           / greatest(least(l.connection_limit, s.max_connections - s.reserved_connections), 1) AS utilization
+      FROM pool_monitor_status() s
+     CROSS JOIN (pg_catalog.pg_roles r
+                 FULL JOIN pool_monitor_role_counts() c ON c.userid = r.oid)
+     CROSS JOIN LATERAL (SELECT CASE WHEN r.rolconnlimit >= 0 AND NOT r.rolsuper
+                                     THEN r.rolconnlimit END) AS l (connection_limit)
+     WHERE r.rolcanlogin OR c.connections > 0;
+COMMENT ON VIEW pool_monitor_roles IS 'how near each role is to its connection limit';
+COMMENT ON COLUMN pool_monitor_roles.usename IS 'role, its OID if it was dropped';
+COMMENT ON COLUMN pool_monitor_roles.connections IS 'sessions now';
+COMMENT ON COLUMN pool_monitor_roles.checked_out IS 'sessions that hold a transaction or run a statement';
+COMMENT ON COLUMN pool_monitor_roles.connection_limit IS 'the role''s CONNECTION LIMIT, null if it has none; superusers have none';
+COMMENT ON COLUMN pool_monitor_roles.available IS 'sessions that the role can still open: what is left of the limit, and no more than the server has for ordinary roles';
+COMMENT ON COLUMN pool_monitor_roles.utilization IS 'connections divided by the limit, or by the server''s slots for ordinary roles where those are fewer';
+
+--
+-- Sessions
+--
+
+CREATE FUNCTION pool_monitor_sessions(
+    OUT pid integer,
+    OUT datname text,
+    OUT usename text,
+    OUT application_name text,
+    OUT client_addr inet,
+    OUT client_port integer,
+    OUT backend_start timestamptz,
+    OUT xact_start timestamptz,
+    OUT query_start timestamptz,
+    OUT state_change timestamptz,
+    OUT state text,
+    OUT wait_event_type text,
+    OUT wait_event text,
+    OUT backend_xmin xid,
+    OUT pool text,
+    OUT checked_out boolean,
+    OUT state_age interval,
+    OUT transaction_age interval,
+    OUT leak_suspect text,
+    OUT idle_limit interval,
+    OUT terminates_at timestamptz,
+    OUT exempt text,
+    OUT blocks integer,
+    OUT query text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION pool_monitor_sessions() IS
+'each session now: what the view pool_monitor_sessions shows';
+
+CREATE VIEW pool_monitor_sessions AS
+    SELECT * FROM pool_monitor_sessions();
+COMMENT ON VIEW pool_monitor_sessions IS 'one row a session now; of sessions that the reader may not see, only pid, datname and usename';
+COMMENT ON COLUMN pool_monitor_sessions.pid IS 'process ID of the session''s backend';
+COMMENT ON COLUMN pool_monitor_sessions.datname IS 'database, its OID if it was dropped';
+COMMENT ON COLUMN pool_monitor_sessions.usename IS 'role that logged in, its OID if it was dropped';
+COMMENT ON COLUMN pool_monitor_sessions.application_name IS 'what the client declares as application_name';
+COMMENT ON COLUMN pool_monitor_sessions.client_addr IS 'the client''s IP address, null for a Unix socket';
+COMMENT ON COLUMN pool_monitor_sessions.client_port IS 'the client''s TCP port, -1 for a Unix socket';
+COMMENT ON COLUMN pool_monitor_sessions.backend_start IS 'when the client connected';
+COMMENT ON COLUMN pool_monitor_sessions.xact_start IS 'when the current transaction started, null outside of one';
+COMMENT ON COLUMN pool_monitor_sessions.query_start IS 'when the current statement started, or the last one if the session is not active';
+COMMENT ON COLUMN pool_monitor_sessions.state_change IS 'when the state last changed';
+COMMENT ON COLUMN pool_monitor_sessions.state IS 'state as in pg_stat_activity';
+COMMENT ON COLUMN pool_monitor_sessions.wait_event_type IS 'type of the event that the backend waits for, or null';
+COMMENT ON COLUMN pool_monitor_sessions.wait_event IS 'the event that the backend waits for, or null';
+COMMENT ON COLUMN pool_monitor_sessions.backend_xmin IS 'the oldest transaction that the session may still need to see: VACUUM can not remove what is newer';
+COMMENT ON COLUMN pool_monitor_sessions.pool IS 'the declared pool that the session belongs to';
+COMMENT ON COLUMN pool_monitor_sessions.checked_out IS 'whether the session holds a transaction or runs a statement';
+COMMENT ON COLUMN pool_monitor_sessions.state_age IS 'time since state_change';
+COMMENT ON COLUMN pool_monitor_sessions.transaction_age IS 'time since xact_start';
+COMMENT ON COLUMN pool_monitor_sessions.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out and started no statement for pool_monitor.leak_threshold';
+COMMENT ON COLUMN pool_monitor_sessions.idle_limit IS 'how long the session may stay in its state before pool_monitor ends it, null: for ever';
+COMMENT ON COLUMN pool_monitor_sessions.terminates_at IS 'when pool_monitor will end the session unless it becomes busy';
+COMMENT ON COLUMN pool_monitor_sessions.exempt IS 'why pool_monitor will not end the session';
+COMMENT ON COLUMN pool_monitor_sessions.blocks IS 'how many backends wait for a lock that this session holds';
+COMMENT ON COLUMN pool_monitor_sessions.query IS 'the current statement, or the last one if the session is not active';
+
+--
+-- Pools
+--
+
+CREATE FUNCTION pool_monitor_pool_status(
+    pool_size integer,
+    max_overflow integer,
+    application_name text DEFAULT NULL,
+    datname name DEFAULT NULL,
+    usename name DEFAULT NULL,
+    OUT pool_size integer,
+    OUT checked_in integer,
+    OUT checked_out integer,
+    OUT overflow bigint,
+    OUT invalid bigint,
+    OUT total_connections integer,
+    OUT status text)
+RETURNS record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_pool_status(integer, integer, text, name, name) IS
+'the figures of a pool that is declared nowhere: the sessions with that application name, database and role (null: any) as a pool of that size; a max_overflow of -1 has no limit; status is healthy, overflow or exhausted; invalid counts sessions that ended abandoned, fatal or killed';
+
+--
+-- Rejections
+--
+
+CREATE FUNCTION pool_monitor_rejections(
+    OUT datname text,
+    OUT usename text,
+    OUT application_name text,
+    OUT reason text,
+    OUT rejected bigint,
+    OUT last_rejected_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 20;
+COMMENT ON FUNCTION pool_monitor_rejections() IS
+'logins that were refused: what the view pool_monitor_rejections shows';
+
+CREATE VIEW pool_monitor_rejections AS
+    SELECT * FROM pool_monitor_rejections();
+COMMENT ON VIEW pool_monitor_rejections IS 'logins that the server refused with SQLSTATE 53300, counted exactly; those that the reader may not see are counted in one row under <insufficient privilege>';
+COMMENT ON COLUMN pool_monitor_rejections.datname IS 'database as the client named it; it need not exist';
+COMMENT ON COLUMN pool_monitor_rejections.usename IS 'role as the client named it; it need not exist';
+COMMENT ON COLUMN pool_monitor_rejections.application_name IS 'application_name that the client sent; <other> for those whose names were not kept';
+COMMENT ON COLUMN pool_monitor_rejections.reason IS 'too_many_clients, reserved_slots, database_limit or role_limit';
+COMMENT ON COLUMN pool_monitor_rejections.rejected IS 'logins refused';
+COMMENT ON COLUMN pool_monitor_rejections.last_rejected_at IS 'when the last of them was refused';
+
+--
+-- For applications
+--
+
+CREATE FUNCTION pool_monitor_health()
+RETURNS jsonb
+LANGUAGE SQL VOLATILE PARALLEL RESTRICTED
+BEGIN ATOMIC
+    SELECT pg_catalog.jsonb_build_object(
+        'status', s.status,
+        'max_connections', s.max_connections,
+        'reserved_connections', s.reserved_connections,
+        'connections', s.connections,
+        'available', s.available,
+        'utilization', pg_catalog.round(s.utilization::numeric, 4),
+        'active', s.active,
+        'idle', s.idle,
+        'idle_in_transaction', s.idle_in_transaction,
+        'checked_out', s.checked_out,
+        'peak_connections', s.peak_connections,
+        'rejected', s.rejected,
+        'current_incident', s.current_incident)
+      FROM pool_monitor_status() s;
+END;
+COMMENT ON FUNCTION pool_monitor_health() IS
+'the main figures of pool_monitor_status as JSON, for a health endpoint';
+
+--
+-- The extension itself
+--
+
+CREATE FUNCTION pool_monitor_info(
+    OUT version text,
+    OUT loaded boolean,
+    OUT worker_pid integer,
+    OUT started_at timestamptz,
+    OUT samples bigint,
+    OUT last_sample_at timestamptz,
+    OUT last_sample_duration double precision,
+    OUT sample_duration_max double precision,
+    OUT missed_samples bigint,
+    OUT groups integer,
+    OUT max_groups integer,
+    OUT groups_evicted bigint,
+    OUT memory_bytes bigint,
+    OUT saved_at timestamptz,
+    OUT save_failures bigint,
+    OUT restored_from timestamptz,
+    OUT stats_reset timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_info() IS
+'the extension at work: what the view pool_monitor_info shows';
+
+CREATE VIEW pool_monitor_info AS
+    SELECT * FROM pool_monitor_info();
+COMMENT ON VIEW pool_monitor_info IS 'the extension at work, in one row; all but the first two columns are null unless it is preloaded';
+COMMENT ON COLUMN pool_monitor_info.version IS 'version of the library';
+COMMENT ON COLUMN pool_monitor_info.loaded IS 'whether the library was loaded via shared_preload_libraries';
+COMMENT ON COLUMN pool_monitor_info.worker_pid IS 'process ID of the background worker, null while there is none';
+COMMENT ON COLUMN pool_monitor_info.started_at IS 'when the background worker started';
+COMMENT ON COLUMN pool_monitor_info.samples IS 'samples taken since the server started';
+COMMENT ON COLUMN pool_monitor_info.last_sample_at IS 'when the last sample was taken';
+COMMENT ON COLUMN pool_monitor_info.last_sample_duration IS 'how long the last sample took, in milliseconds';
+COMMENT ON COLUMN pool_monitor_info.sample_duration_max IS 'how long the longest sample took, in milliseconds';
+COMMENT ON COLUMN pool_monitor_info.missed_samples IS 'samples that were not taken in time';
+COMMENT ON COLUMN pool_monitor_info.groups IS 'groups tracked; one of them, the <other> of all databases and roles, is always there';
+COMMENT ON COLUMN pool_monitor_info.max_groups IS 'the setting pool_monitor.max_groups';
+COMMENT ON COLUMN pool_monitor_info.groups_evicted IS 'groups folded into <other>';
+COMMENT ON COLUMN pool_monitor_info.memory_bytes IS 'shared memory of the extension, in bytes';
+COMMENT ON COLUMN pool_monitor_info.saved_at IS 'when statistics were last saved';
+COMMENT ON COLUMN pool_monitor_info.save_failures IS 'attempts to save that failed';
+COMMENT ON COLUMN pool_monitor_info.restored_from IS 'when the statistics were saved that this server started with';
+COMMENT ON COLUMN pool_monitor_info.stats_reset IS 'when all statistics were last reset, or null';
+
+CREATE FUNCTION pool_monitor_reset()
+RETURNS timestamptz
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_reset() IS
+'forget all statistics; returns the time of the reset';
+REVOKE ALL ON FUNCTION pool_monitor_reset() FROM PUBLIC;
+
+CREATE FUNCTION pool_monitor_reset(application_name text)
+RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'pool_monitor_reset_application'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_reset(text) IS
+'forget one application''s counters; returns the time of the reset';
+REVOKE ALL ON FUNCTION pool_monitor_reset(text) FROM PUBLIC;
+
+-- Anybody may look; what rows and columns a reader sees, the functions decide
+GRANT SELECT ON pool_monitor_status, pool_monitor_connections,
+    pool_monitor_applications, pool_monitor_groups, pool_monitor_databases,
+    pool_monitor_roles, pool_monitor_sessions, pool_monitor_rejections,
+    pool_monitor_info
+    TO PUBLIC;

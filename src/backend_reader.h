@@ -1,0 +1,138 @@
+/*-------------------------------------------------------------------------
+ *
+ * backend_reader.h
+ *	  Reads the server's array of backend status entries.
+ *
+ * This is the only file that looks into PgBackendStatus and PGPROC of other
+ * processes; it yields plain structs.  It needs nothing but a backend with a
+ * status entry of its own, so it works where the library is not preloaded.
+ *
+ * No lock is taken, with the exception that pmon_read_blockers() makes.  What
+ * is read of one entry is consistent in itself; two entries are read at two
+ * instants.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_BACKEND_READER_H
+#define PMON_BACKEND_READER_H
+
+#include "compat.h"
+#include "datatype/timestamp.h"
+
+/* States, in the order of pmon_state_name() */
+typedef enum PmonState
+{
+	PMON_STATE_STARTING,
+	PMON_STATE_ACTIVE,
+	PMON_STATE_IDLE,
+	PMON_STATE_IDLE_IN_TRANSACTION,
+	PMON_STATE_IDLE_IN_TRANSACTION_ABORTED,
+	PMON_STATE_FASTPATH,
+	PMON_STATE_DISABLED
+} PmonState;
+
+#define PMON_STATES		(PMON_STATE_DISABLED + 1)
+
+/* Does a session in this state hold a transaction or run a statement? */
+#define PmonIsCheckedOut(state) \
+	((state) == PMON_STATE_ACTIVE || \
+	 (state) == PMON_STATE_IDLE_IN_TRANSACTION || \
+	 (state) == PMON_STATE_IDLE_IN_TRANSACTION_ABORTED || \
+	 (state) == PMON_STATE_FASTPATH)
+
+/* Where a client connects from; zeroed where unused, so it can be compared */
+typedef enum PmonAddressFamily
+{
+	PMON_ADDRESS_UNKNOWN,
+	PMON_ADDRESS_LOCAL,			/* a Unix socket */
+	PMON_ADDRESS_INET,
+	PMON_ADDRESS_INET6
+} PmonAddressFamily;
+
+typedef struct PmonAddress
+{
+	uint8		family;
+	uint8		bytes[16];		/* in network order; 4 or 16 are used */
+} PmonAddress;
+
+/* One backend; times are 0 where there is none */
+typedef struct PmonSession
+{
+	int			slot;			/* place in the status array */
+	int			pid;
+	BackendType backend_type;
+	Oid			databaseid;
+	Oid			userid;
+	PmonState	state;
+	TimestampTz backend_start;
+	TimestampTz xact_start;
+	TimestampTz query_start;
+	TimestampTz state_change;
+	PmonAddress client_addr;
+	int			client_port;	/* -1: Unix socket */
+	char		application_name[NAMEDATALEN];
+} PmonSession;
+
+/* What the sampler needs of a session, and no more */
+typedef struct PmonSample
+{
+	int			pid;
+	PmonState	state;
+	TimestampTz xact_start;
+	TimestampTz state_change;
+} PmonSample;
+
+/* What PGPROC knows of a backend; advisory, since it is read without a lock */
+typedef struct PmonProcState
+{
+	uint32		wait_event_info;
+	TransactionId xmin;
+	bool		waits_for_lock;
+} PmonProcState;
+
+/* The state's name in pg_stat_activity */
+extern const char *pmon_state_name(PmonState state);
+
+/*
+ * Is it what this project calls a session: a client backend?  And is it the
+ * end of a client's connection at all, which a walsender is too?
+ */
+#define PmonIsSession(session)	((session)->backend_type == B_BACKEND)
+#define PmonIsConnection(session) \
+	(PmonIsSession(session) || (session)->backend_type == B_WAL_SENDER)
+
+/* The number of places in the status array that are not auxiliary processes' */
+extern int	pmon_reader_slots(void);
+
+/*
+ * Read the entry at a place.  Returns false where there is no backend.  The
+ * number of attempts is bounded: an entry whose owner was stopped while it
+ * changed it is taken as it is.
+ */
+extern bool pmon_read_session(int slot, PmonSession *session);
+extern bool pmon_read_sample(int slot, PmonSample *sample);
+
+/*
+ * The text of the query that the backend in a place shows, palloc'd and cut
+ * at a character.  NULL when another backend than pid has the place by now.
+ */
+extern char *pmon_read_query(int slot, int pid);
+
+/*
+ * What the PGPROCs know, one element for each of pmon_reader_slots(),
+ * palloc'd; all zeroes for a place without a backend.
+ */
+extern PmonProcState *pmon_read_procs(void);
+
+/*
+ * For each of pmon_reader_slots(), how many backends wait for a heavyweight
+ * lock that conflicts with one that the backend in that place holds.  This
+ * reads the lock tables as pg_locks does, so call it only when somebody
+ * waits.  pids has the pid of each place, 0 for none.  palloc'd.
+ */
+extern int *pmon_read_blockers(const int *pids);
+
+/* Is no slot available to an ordinary role? */
+extern bool pmon_slots_exhausted(void);
+
+#endif							/* PMON_BACKEND_READER_H */

@@ -1,0 +1,176 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Differences between the supported PostgreSQL versions, 14 to 19.
+ *
+ * Every test of PG_VERSION_NUM in the project is in this file.  Include it
+ * right after postgres.h, before any other header of the server.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_COMPAT_H
+#define PMON_COMPAT_H
+
+#if PG_VERSION_NUM < 140000
+#error "pool_monitor needs PostgreSQL 14 or later"
+#endif
+
+/*
+ * libpq-be.h includes the GSSAPI headers when the server was built with
+ * GSSAPI, and Debian's server-dev packages do not bring them.  We use none of
+ * the GSSAPI fields, and core keeps the offsets in Port the same without them
+ * ("for extension ABI compatibility"), so where the header is not installed
+ * we do without.
+ */
+#if defined(ENABLE_GSS) && defined(__has_include)
+#if !__has_include(<gssapi/gssapi.h>) && !__has_include(<gssapi.h>)
+#undef ENABLE_GSS
+#endif
+#endif
+
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
+#include "funcapi.h"
+#include "libpq/auth.h"
+#include "libpq/libpq-be.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/autovacuum.h"
+#include "postmaster/postmaster.h"
+#include "replication/walsender.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
+#if PG_VERSION_NUM >= 170000
+#include "utils/wait_event.h"
+#else
+#include "storage/backendid.h"
+#endif
+
+/*
+ * A backend's place in the status array: counted from 0, below MaxBackends,
+ * known once InitPostgres() has called pgstat_beinit().
+ */
+#if PG_VERSION_NUM >= 170000
+#define PmonMySlot()	((int) MyProcNumber)
+#else
+#define PmonMySlot()	((int) MyBackendId - 1)
+#endif
+
+/* Connection slots that ordinary roles can not use */
+#if PG_VERSION_NUM >= 160000
+#define PmonReservedSlots() \
+	(SuperuserReservedConnections + ReservedConnections)
+#else
+#define PmonReservedSlots()		(ReservedBackends)
+#endif
+
+/* Are at least n connection slots free?  Walks at most n list elements. */
+static inline bool
+PmonHaveFreeSlots(int n)
+{
+#if PG_VERSION_NUM >= 160000
+	int			nfree;
+
+	return HaveNFreeProcs(n, &nfree);
+#else
+	return HaveNFreeProcs(n);
+#endif
+}
+
+/*
+ * The number of backends, while shared memory is being requested.  Version 14
+ * computes MaxBackends only after the libraries have been loaded.
+ */
+static inline int
+PmonMaxBackends(void)
+{
+#if PG_VERSION_NUM >= 150000
+	return MaxBackends;
+#else
+	return MaxConnections + autovacuum_max_workers + 1 +
+		max_worker_processes + max_wal_senders;
+#endif
+}
+
+/* From 18 on, a connection is in the status array before it is authenticated */
+#if PG_VERSION_NUM >= 180000
+#define PMON_HAVE_STATE_STARTING 1
+#endif
+
+/* The place of a status entry's PGPROC, where it can be computed */
+#if PG_VERSION_NUM >= 170000
+#define PMON_SLOT_IS_PROC_NUMBER 1
+#else
+/* else the slot (counted from 0) that a PGPROC belongs to, or -1 */
+#define PmonProcSlot(proc)	((int) (proc)->backendId - 1)
+#endif
+
+/* Where shared memory is requested */
+#if PG_VERSION_NUM >= 150000
+#define PMON_HAVE_SHMEM_REQUEST_HOOK 1
+#endif
+
+/* ShmemInitHash() takes one size from 19 on */
+static inline HTAB *
+PmonShmemInitHash(const char *name, int nelems, HASHCTL *info, int flags)
+{
+#if PG_VERSION_NUM >= 190000
+	return ShmemInitHash(name, nelems, info, flags);
+#else
+	return ShmemInitHash(name, nelems, nelems, info, flags);
+#endif
+}
+
+/* Reserve our prefix of settings, and warn of misspelled ones */
+#if PG_VERSION_NUM >= 150000
+#define PmonReservePrefix(prefix)	MarkGUCPrefixReserved(prefix)
+#else
+#define PmonReservePrefix(prefix)	EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* The wait event that the worker shows while it sleeps */
+#if PG_VERSION_NUM >= 170000
+#define PmonWaitEvent(name)		WaitEventExtensionNew(name)
+#else
+#define PmonWaitEvent(name)		PG_WAIT_EXTENSION
+#endif
+
+/*
+ * Make the result of a set-returning function a tuplestore.
+ */
+static inline void
+PmonInitResultSet(FunctionCallInfo fcinfo)
+{
+#if PG_VERSION_NUM >= 150000
+	InitMaterializedSRF(fcinfo, 0);
+#else
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext oldcontext;
+
+	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("set-valued function called in context that cannot accept a set")));
+	if (!(rsinfo->allowedModes & SFRM_Materialize))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("materialize mode required, but it is not allowed in this context")));
+
+	oldcontext = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, NULL, &rsinfo->setDesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	rsinfo->returnMode = SFRM_Materialize;
+	rsinfo->setResult =
+		tuplestore_begin_heap((rsinfo->allowedModes & SFRM_Materialize_Random) != 0,
+							  false, work_mem);
+	MemoryContextSwitchTo(oldcontext);
+#endif
+}
+
+#endif							/* PMON_COMPAT_H */

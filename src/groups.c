@@ -1,0 +1,456 @@
+/*-------------------------------------------------------------------------
+ *
+ * groups.c
+ *	  The groups and applications in shared memory: found, made, folded.
+ *
+ * A group with sessions never goes away, so a session can keep its group's
+ * place and count into it without looking it up again.  Groups without
+ * sessions are kept in a list from the least to the most recently used one;
+ * when a place is wanted and none is free, the first of them gives way.
+ *
+ * An application lives as long as one of its groups, so applications can not
+ * outnumber groups.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/builtins.h"
+
+#include "groups.h"
+
+/* The group that takes what finds no other place */
+#define CATCH_ALL_GROUP		0
+
+/* An entry of the hash tables of groups and of applications */
+typedef struct GroupHashEntry
+{
+	PmonGroupKey key;
+	int			place;
+} GroupHashEntry;
+
+typedef struct ApplicationHashEntry
+{
+	char		name[NAMEDATALEN];
+	int			place;
+} ApplicationHashEntry;
+
+static bool
+is_other(const PmonGroupKey *key)
+{
+	return strcmp(key->application_name, PMON_OTHER_APPLICATION) == 0;
+}
+
+void
+pmon_set_group_key(PmonGroupKey *key, Oid databaseid, Oid userid,
+				   const char *application_name)
+{
+	memset(key, 0, sizeof(*key));
+	key->databaseid = databaseid;
+	key->userid = userid;
+	namestrcpy((Name) key->application_name, application_name);
+}
+
+/*
+ * The list of groups without sessions
+ */
+static void
+lru_append(int place)
+{
+	PmonGroup  *group = &pmon_groups[place];
+
+	group->lru_prev = pmon->lru_last;
+	group->lru_next = PMON_NONE;
+	if (pmon->lru_last != PMON_NONE)
+		pmon_groups[pmon->lru_last].lru_next = place;
+	else
+		pmon->lru_first = place;
+	pmon->lru_last = place;
+}
+
+static void
+lru_remove(int place)
+{
+	PmonGroup  *group = &pmon_groups[place];
+
+	if (group->lru_prev != PMON_NONE)
+		pmon_groups[group->lru_prev].lru_next = group->lru_next;
+	else
+		pmon->lru_first = group->lru_next;
+	if (group->lru_next != PMON_NONE)
+		pmon_groups[group->lru_next].lru_prev = group->lru_prev;
+	else
+		pmon->lru_last = group->lru_prev;
+	group->lru_prev = group->lru_next = PMON_NONE;
+}
+
+/*
+ * One more group of that application: finds or makes it.  There is a free
+ * place, since there are as many places as groups.
+ */
+static int
+application_add_group(const char *name)
+{
+	ApplicationHashEntry *entry;
+	bool		found;
+
+	entry = hash_search(pmon_application_hash, name, HASH_ENTER, &found);
+	if (!found)
+	{
+		int			place = pmon->first_free_application;
+		PmonApplication *application = &pmon_applications[place];
+
+		Assert(place != PMON_NONE);
+		pmon->first_free_application = application->next_free;
+		memset(application, 0, sizeof(*application));
+		memcpy(application->application_name, name, NAMEDATALEN);
+		application->in_use = true;
+		application->id = ++pmon->next_id;
+		entry->place = place;
+	}
+
+	pmon_applications[entry->place].groups++;
+	return entry->place;
+}
+
+static void
+application_remove_group(int place)
+{
+	PmonApplication *application = &pmon_applications[place];
+
+	if (--application->groups > 0)
+		return;
+	hash_search(pmon_application_hash, application->application_name,
+				HASH_REMOVE, NULL);
+	application->in_use = false;
+	application->next_free = pmon->first_free_application;
+	pmon->first_free_application = place;
+}
+
+/* The place of the group with that key, or PMON_NONE */
+static int
+find_group(const PmonGroupKey *key)
+{
+	GroupHashEntry *entry;
+
+	entry = hash_search(pmon_group_hash, key, HASH_FIND, NULL);
+	return entry != NULL ? entry->place : PMON_NONE;
+}
+
+/* Make a group without sessions; there must be a free place. */
+static int
+make_group(const PmonGroupKey *key)
+{
+	int			place = pmon->first_free_group;
+	PmonGroup  *group = &pmon_groups[place];
+	GroupHashEntry *entry;
+
+	Assert(place != PMON_NONE);
+	pmon->first_free_group = group->lru_next;
+	entry = hash_search(pmon_group_hash, key, HASH_ENTER, NULL);
+	entry->place = place;
+
+	memset(group, 0, sizeof(*group));
+	group->key = *key;
+	group->in_use = true;
+	group->id = ++pmon->next_id;
+	group->application = application_add_group(key->application_name);
+	group->counted_since = Max(pmon->started_at, pmon->stats_reset);
+	lru_append(place);
+	pmon->groups++;
+	return place;
+}
+
+/* Forget a group without sessions. */
+static void
+drop_group(int place)
+{
+	PmonGroup  *group = &pmon_groups[place];
+
+	Assert(group->connections == 0 && place != CATCH_ALL_GROUP);
+	lru_remove(place);
+	hash_search(pmon_group_hash, &group->key, HASH_REMOVE, NULL);
+	application_remove_group(group->application);
+	group->in_use = false;
+	group->lru_next = pmon->first_free_group;
+	pmon->first_free_group = place;
+	pmon->groups--;
+}
+
+/* Add what a group without sessions counted to another one, and forget it. */
+static void
+fold_group(int place, int into)
+{
+	PmonGroup  *group = &pmon_groups[place];
+	PmonGroup  *target = &pmon_groups[into];
+
+	pmon_add_counters(&target->counters, &group->counters, true);
+	pmon_raise_peak(&target->peak_connections, group->peak_connections.value,
+					group->peak_connections.at);
+	pmon_raise_peak(&target->peak_checked_out, group->peak_checked_out.value,
+					group->peak_checked_out.at);
+	pmon->groups_evicted++;
+	drop_group(place);
+}
+
+/* Make a group without sessions the "<other>" of its database and role. */
+static void
+rename_to_other(int place, const PmonGroupKey *other)
+{
+	PmonGroup  *group = &pmon_groups[place];
+	GroupHashEntry *entry;
+
+	entry = hash_search(pmon_group_hash, &group->key, HASH_FIND, NULL);
+	hash_update_hash_key(pmon_group_hash, entry, other);
+	application_remove_group(group->application);
+	group->key = *other;
+	group->id = ++pmon->next_id;
+	group->application = application_add_group(other->application_name);
+	pmon->groups_evicted++;
+
+	/* it has just been used: for what was folded into it */
+	lru_remove(place);
+	lru_append(place);
+}
+
+/*
+ * Free a place.  Returns false where no group is without sessions.
+ *
+ * The least recently used group goes to its "<other>".  Where there is none
+ * yet, that group becomes it, which frees no place, so the next one has to go
+ * too; if that again has no "<other>", it goes to the one that takes all, so
+ * that two steps always do.
+ */
+static bool
+evict_group(void)
+{
+	for (int step = 1; step <= 2; step++)
+	{
+		int			place = pmon->lru_first;
+		int			into = CATCH_ALL_GROUP;
+		PmonGroupKey other;
+
+		if (place == PMON_NONE)
+			return false;
+
+		if (!is_other(&pmon_groups[place].key))
+		{
+			pmon_set_group_key(&other, pmon_groups[place].key.databaseid,
+							   pmon_groups[place].key.userid,
+							   PMON_OTHER_APPLICATION);
+			into = find_group(&other);
+			if (into == PMON_NONE && step == 1)
+			{
+				rename_to_other(place, &other);
+				continue;
+			}
+			if (into == PMON_NONE)
+				into = CATCH_ALL_GROUP;
+		}
+
+		fold_group(place, into);
+		return true;
+	}
+
+	return false;
+}
+
+void
+pmon_init_groups(void)
+{
+	PmonGroupKey key;
+
+	for (int i = 0; i < pmon->max_groups; i++)
+	{
+		int			next = i + 1 < pmon->max_groups ? i + 1 : PMON_NONE;
+
+		pmon_groups[i].lru_next = next;
+		pmon_applications[i].next_free = next;
+	}
+	pmon->first_free_group = pmon->first_free_application = 0;
+	pmon->lru_first = pmon->lru_last = PMON_NONE;
+
+	/* the first one made is at place 0; it is never in the list */
+	pmon_set_group_key(&key, InvalidOid, InvalidOid, PMON_OTHER_APPLICATION);
+	lru_remove(make_group(&key));
+}
+
+int
+pmon_enter_group(const PmonGroupKey *key, TimestampTz now)
+{
+	int			place = find_group(key);
+	PmonGroup  *group;
+	PmonApplication *application;
+
+	if (place == PMON_NONE &&
+		(pmon->first_free_group != PMON_NONE || evict_group()))
+		place = make_group(key);
+	if (place == PMON_NONE)
+	{
+		/* every group has sessions: stand in the "<other>" if there is one */
+		PmonGroupKey other;
+
+		pmon_set_group_key(&other, key->databaseid, key->userid,
+						   PMON_OTHER_APPLICATION);
+		place = find_group(&other);
+		if (place == PMON_NONE)
+			place = CATCH_ALL_GROUP;
+	}
+
+	group = &pmon_groups[place];
+	application = &pmon_applications[group->application];
+	if (group->connections++ == 0 && place != CATCH_ALL_GROUP)
+		lru_remove(place);
+	application->connections++;
+	pmon->connections++;
+
+	pmon_raise_peak(&group->peak_connections, group->connections, now);
+	pmon_raise_peak(&application->peak_connections, application->connections, now);
+	pmon_raise_peak(&pmon->peak_connections, pmon->connections, now);
+	return place;
+}
+
+void
+pmon_leave_group(int place)
+{
+	PmonGroup  *group = &pmon_groups[place];
+
+	Assert(group->in_use && group->connections > 0);
+	if (--group->connections == 0 && place != CATCH_ALL_GROUP)
+		lru_append(place);
+	pmon_applications[group->application].connections--;
+	pmon->connections--;
+}
+
+void
+pmon_raise_peak(PmonPeak *peak, int value, TimestampTz at)
+{
+	if (value > peak->value)
+	{
+		peak->value = value;
+		peak->at = at;
+	}
+}
+
+/* The bits of an atomic read as a double */
+static double
+read_double(pg_atomic_uint64 *atomic)
+{
+	uint64		bits = pg_atomic_read_u64(atomic);
+	double		value;
+
+	memcpy(&value, &bits, sizeof(value));
+	return value;
+}
+
+void
+pmon_add_slot(PmonHoldTotals *totals, PmonSlot *slot, bool with_buckets)
+{
+	PmonHoldCounters *hold = &slot->hold;
+
+	/* forgotten by a reset; the session will clear it when it counts next */
+	if (slot->generation != pmon_groups[slot->group].generation)
+		return;
+	pg_read_barrier();
+
+	totals->transactions += pg_atomic_read_u64(&hold->transactions);
+	totals->time_sum += pg_atomic_read_u64(&hold->time_sum);
+	totals->square_sum += read_double(&hold->square_sum);
+	totals->time_max = Max(totals->time_max, pg_atomic_read_u64(&hold->time_max));
+	if (!with_buckets)
+		return;
+	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
+		totals->buckets[i] += pg_atomic_read_u64(&hold->buckets[i]);
+}
+
+void
+pmon_clear_slot(PmonSlot *slot)
+{
+	PmonHoldCounters *hold = &slot->hold;
+
+	pg_atomic_write_u64(&hold->transactions, 0);
+	pg_atomic_write_u64(&hold->time_sum, 0);
+	pg_atomic_write_u64(&hold->square_sum, 0);
+	pg_atomic_write_u64(&hold->time_max, 0);
+	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
+		pg_atomic_write_u64(&hold->buckets[i], 0);
+}
+
+void
+pmon_add_hold(PmonHoldTotals *totals, const PmonHoldTotals *more,
+			  bool with_buckets)
+{
+	totals->transactions += more->transactions;
+	totals->time_sum += more->time_sum;
+	totals->square_sum += more->square_sum;
+	totals->time_max = Max(totals->time_max, more->time_max);
+	if (!with_buckets)
+		return;
+	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
+		totals->buckets[i] += more->buckets[i];
+}
+
+void
+pmon_add_counters(PmonCounters *totals, const PmonCounters *more,
+				  bool with_buckets)
+{
+	totals->sessions += more->sessions;
+	totals->sessions_abandoned += more->sessions_abandoned;
+	totals->sessions_fatal += more->sessions_fatal;
+	totals->sessions_killed += more->sessions_killed;
+	totals->session_time += more->session_time;
+	pmon_add_hold(&totals->hold, &more->hold, with_buckets);
+}
+
+/* What is in progress is where counting starts again. */
+static void
+restart_peak(PmonPeak *peak, int value, TimestampTz now)
+{
+	peak->value = value;
+	peak->at = value > 0 ? now : 0;
+}
+
+static void
+reset_group(int place, TimestampTz now)
+{
+	PmonGroup  *group = &pmon_groups[place];
+
+	if (group->connections == 0 && place != CATCH_ALL_GROUP)
+	{
+		drop_group(place);
+		return;
+	}
+
+	memset(&group->counters, 0, sizeof(group->counters));
+	group->generation++;
+	group->counted_since = now;
+	restart_peak(&group->peak_connections, group->connections, now);
+	restart_peak(&group->peak_checked_out, 0, now);
+}
+
+void
+pmon_reset_groups(const char *application_name, TimestampTz now)
+{
+	for (int i = 0; i < pmon->max_groups; i++)
+	{
+		PmonGroup  *group = &pmon_groups[i];
+		PmonApplication *application;
+
+		if (!group->in_use ||
+			(application_name != NULL &&
+			 strcmp(group->key.application_name, application_name) != 0))
+			continue;
+
+		application = &pmon_applications[group->application];
+		restart_peak(&application->peak_connections, application->connections, now);
+		restart_peak(&application->peak_checked_out, 0, now);
+		reset_group(i, now);
+	}
+
+	if (application_name == NULL)
+	{
+		restart_peak(&pmon->peak_connections, pmon->connections, now);
+		pmon->stats_reset = now;
+	}
+}

@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * groups.h
+ *	  The groups and applications in shared memory: found, made, folded.
+ *
+ * A group is one (database, role, application).  There are at most
+ * pool_monitor.max_groups; past that, the least recently used group without
+ * sessions is folded into the application "<other>" of the same database and
+ * role, and where there is no place even for that one, into the "<other>"
+ * without database and role, which always exists.
+ *
+ * Every function here wants PmonLock() held: exclusively, but where it says
+ * otherwise.  None raises an error.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_GROUPS_H
+#define PMON_GROUPS_H
+
+#include "shared_state.h"
+
+/* Make the one group that always exists.  Called once, when memory is new. */
+extern void pmon_init_groups(void);
+
+/* Fill in a key; the name is cut to what fits and padded with zeroes. */
+extern void pmon_set_group_key(PmonGroupKey *key, Oid databaseid, Oid userid,
+							   const char *application_name);
+
+/*
+ * A session enters the group with that key, or the "<other>" that stands in
+ * for it, and leaves it again.  Entering updates the peaks of the group, of
+ * its application and of the server.  Returns the group's place.
+ */
+extern int	pmon_enter_group(const PmonGroupKey *key, TimestampTz now);
+extern void pmon_leave_group(int group);
+
+/* Raise a peak to a value that was reached at that time, if it is higher. */
+extern void pmon_raise_peak(PmonPeak *peak, int value, TimestampTz at);
+
+/*
+ * Add the hold times that a slot counted to a total, or forget them; a slot's
+ * counters may be cleared only by the session that owns it.  pmon_add_slot()
+ * needs the lock in shared mode only.
+ */
+extern void pmon_add_slot(PmonHoldTotals *totals, PmonSlot *slot,
+						  bool with_buckets);
+extern void pmon_clear_slot(PmonSlot *slot);
+
+/* Add hold times to hold times.  Needs no lock of its own. */
+extern void pmon_add_hold(PmonHoldTotals *totals, const PmonHoldTotals *more,
+						  bool with_buckets);
+
+/* Add counters to counters.  Needs no lock of its own. */
+extern void pmon_add_counters(PmonCounters *totals, const PmonCounters *more,
+							  bool with_buckets);
+
+/*
+ * Forget what was counted: in one application's groups (NULL: in all), as of
+ * now.  Sessions in progress stay where they are; what they counted so far is
+ * forgotten too.
+ */
+extern void pmon_reset_groups(const char *application_name, TimestampTz now);
+
+#endif							/* PMON_GROUPS_H */

@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  Settings: pool_monitor.*
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include <limits.h>
+
+#include "guc.h"
+
+int			pmon_sample_interval = 1000;
+int			pmon_max_groups = 2000;
+bool		pmon_track_transactions = true;
+int			pmon_warning_threshold = 80;
+int			pmon_critical_threshold = 95;
+int			pmon_leak_threshold = 5 * 60 * 1000;
+
+/* Settings that size shared memory: they can be set at server start only. */
+static void
+define_memory_settings(void)
+{
+	DefineCustomIntVariable("pool_monitor.max_groups",
+							"Sets the maximum number of groups tracked.",
+							"A group is one database, role and application name. "
+							"Past the maximum, the least recently used group without sessions "
+							"is folded into the application \"<other>\".",
+							&pmon_max_groups,
+							2000, 10, 100000,
+							PGC_POSTMASTER,
+							0,
+							NULL, NULL, NULL);
+}
+
+/* What the sampler and the sessions do. */
+static void
+define_sampling_settings(void)
+{
+	DefineCustomIntVariable("pool_monitor.sample_interval",
+							"Sets the time between two samples of all sessions.",
+							NULL,
+							&pmon_sample_interval,
+							1000, 10, 60 * 60 * 1000,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pool_monitor.track_transactions",
+							 "Measures how long each transaction holds its connection.",
+							 NULL,
+							 &pmon_track_transactions,
+							 true,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+}
+
+/* When something is worth a person's attention. */
+static void
+define_threshold_settings(void)
+{
+	DefineCustomIntVariable("pool_monitor.warning_threshold",
+							"Sets the utilization of connection slots, in percent, from which the status is \"warning\".",
+							NULL,
+							&pmon_warning_threshold,
+							80, 1, 100,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.critical_threshold",
+							"Sets the utilization of connection slots, in percent, from which the status is \"critical\".",
+							NULL,
+							&pmon_critical_threshold,
+							95, 1, 100,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.leak_threshold",
+							"Sets the time after which a checked-out session without a new statement is a leak suspect.",
+							NULL,
+							&pmon_leak_threshold,
+							5 * 60 * 1000, 1, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+}
+
+void
+pmon_define_settings(bool preloading)
+{
+	if (preloading)
+		define_memory_settings();
+	define_sampling_settings();
+	define_threshold_settings();
+
+	/*
+	 * A session that merely loads the library must not drop the settings that
+	 * only a preloaded one knows.
+	 */
+	if (preloading)
+		PmonReservePrefix("pool_monitor");
+}

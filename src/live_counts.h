@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * live_counts.h
+ *	  Sessions counted by whatever they have in common.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_LIVE_COUNTS_H
+#define PMON_LIVE_COUNTS_H
+
+#include "backend_reader.h"
+
+/* What a set of sessions adds up to.  The times are the oldest seen, or 0. */
+typedef struct PmonCounts
+{
+	int			connections;
+	int			states[PMON_STATES];
+	TimestampTz oldest_idle;	/* state_change of the longest idle session */
+	TimestampTz oldest_transaction;
+	TimestampTz oldest_session;
+	TimestampTz oldest_state;	/* state_change, whatever the state */
+} PmonCounts;
+
+/* Add one session. */
+extern void pmon_count_session(PmonCounts *counts, const PmonSession *session);
+
+/* Add what others have counted. */
+extern void pmon_merge_counts(PmonCounts *counts, const PmonCounts *more);
+
+/* Sessions that hold a transaction or run a statement */
+extern int	pmon_checked_out(const PmonCounts *counts);
+
+/* All sessions of the server. */
+extern void pmon_count_all(PmonCounts *counts);
+
+#endif							/* PMON_LIVE_COUNTS_H */

@@ -1,0 +1,306 @@
+/*-------------------------------------------------------------------------
+ *
+ * session_stats.c
+ *	  Exact counts, made by each session for itself.
+ *
+ * A session's life, as seen from here:
+ *
+ * - Authentication ends (ClientAuthentication_hook): the session takes its
+ *	 slot.  It may still be refused, by a connection limit for example.
+ * - Its first transaction commits, which is the end of InitPostgres(): the
+ *	 settings of the start-up packet are in force now, so the session is
+ *	 counted and enters its group.
+ * - Each transaction ends: the time that it held the connection is counted,
+ *	 without a lock, in the session's own slot.
+ * - The process exits: what the slot holds goes to the group, and the slot is
+ *	 free.  This is an on_shmem_exit callback, since those come after
+ *	 ShutdownPostgres(), which ends the last transaction.
+ *
+ * When a transaction ends.  A commit and a prepare end it there and then.
+ * After an error, an explicit transaction block lasts until the client rolls
+ * it back, and holds the connection until then; a hook tells of the error
+ * only.  So at an abort we have the memory context of the transaction tell us
+ * when it goes away, which is when the transaction has been cleaned up; for an
+ * abort outside of a block that follows at once.
+ *
+ * An idle session runs transactions of its own to catch up with cache
+ * invalidations and to read notifications.  They hold no pooled connection
+ * and are not counted: while they run, the session is still reading its next
+ * message, and its state is still idle.
+ *
+ * The application name is looked at when a transaction ends.  A transaction
+ * counts for the name that was in force then, as SET LOCAL intends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/xact.h"
+#include "libpq/libpq.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "groups.h"
+#include "guc.h"
+#include "session_stats.h"
+#include "shared_state.h"
+
+static ClientAuthentication_hook_type prev_authentication_hook = NULL;
+
+/* This session's slot, and the application name that its group was found by */
+static PmonSlot *my_slot = NULL;
+static char my_application_name[NAMEDATALEN];
+
+/* A transaction that was aborted and is not cleaned up yet */
+static MemoryContextCallback cleanup_callback;
+static bool awaiting_cleanup = false;
+
+static const char *
+current_application_name(void)
+{
+	return application_name != NULL ? application_name : "";
+}
+
+/* Enter the group of the current application name.  Wants the lock. */
+static void
+enter_group(TimestampTz now)
+{
+	PmonGroupKey key;
+
+	namestrcpy((Name) my_application_name, current_application_name());
+	pmon_set_group_key(&key, MyDatabaseId, GetSessionUserId(),
+					   my_application_name);
+	my_slot->group = pmon_enter_group(&key, now);
+	my_slot->group_id = pmon_groups[my_slot->group].id;
+	my_slot->generation = pmon_groups[my_slot->group].generation;
+	my_slot->group_since = now;
+}
+
+/* Leave the group, and let it have what was counted.  Wants the lock. */
+static void
+leave_group(TimestampTz now)
+{
+	PmonGroup  *group = &pmon_groups[my_slot->group];
+	TimestampTz since = Max(my_slot->group_since, group->counted_since);
+
+	pmon_add_slot(&group->counters.hold, my_slot, true);
+	pmon_clear_slot(my_slot);
+	if (now > since)
+		group->counters.session_time += now - since;
+	pmon_leave_group(my_slot->group);
+	my_slot->group = PMON_NONE;
+}
+
+/* The session is complete: count it. */
+static void
+log_in(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	enter_group(now);
+	my_slot->group_since = MyStartTimestamp;
+	pmon_groups[my_slot->group].counters.sessions++;
+	LWLockRelease(PmonLock());
+}
+
+/* Move to the group of the current application name. */
+static void
+change_group(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	leave_group(now);
+	enter_group(now);
+	LWLockRelease(PmonLock());
+}
+
+/* Add to a counter that only this session writes: no atomic addition needed */
+static inline void
+add(pg_atomic_uint64 *counter, uint64 value)
+{
+	pg_atomic_write_u64(counter, pg_atomic_read_u64(counter) + value);
+}
+
+static inline void
+add_double(pg_atomic_uint64 *counter, double value)
+{
+	uint64		bits = pg_atomic_read_u64(counter);
+	double		sum;
+
+	memcpy(&sum, &bits, sizeof(sum));
+	sum += value;
+	memcpy(&bits, &sum, sizeof(bits));
+	pg_atomic_write_u64(counter, bits);
+}
+
+/* Count one transaction that held the connection for so many microseconds. */
+static void
+count_hold_time(uint64 hold)
+{
+	PmonHoldCounters *counters = &my_slot->hold;
+	uint32		generation = pmon_groups[my_slot->group].generation;
+	double		milliseconds = (double) hold / 1000.0;
+
+	/* forget what a reset has declared forgotten */
+	if (my_slot->generation != generation)
+	{
+		pmon_clear_slot(my_slot);
+		pg_write_barrier();
+		my_slot->generation = generation;
+	}
+
+	add(&counters->transactions, 1);
+	add(&counters->time_sum, hold);
+	add_double(&counters->square_sum, milliseconds * milliseconds);
+	if (hold > pg_atomic_read_u64(&counters->time_max))
+		pg_atomic_write_u64(&counters->time_max, hold);
+	add(&counters->buckets[pmon_hold_bucket(hold)], 1);
+}
+
+/* A transaction of this session has ended. */
+static void
+transaction_ended(void)
+{
+	TimestampTz start;
+	TimestampTz now;
+
+	if (strncmp(my_application_name, current_application_name(),
+				NAMEDATALEN - 1) != 0)
+		change_group();
+
+	if (!pmon_track_transactions)
+		return;
+
+	start = GetCurrentTransactionStartTimestamp();
+	now = GetCurrentTimestamp();
+	count_hold_time(now > start ? now - start : 0);
+}
+
+static void
+transaction_cleaned_up(void *arg)
+{
+	if (!awaiting_cleanup)
+		return;
+	awaiting_cleanup = false;
+	transaction_ended();
+}
+
+/* Is this one of the transactions that an idle session runs for itself? */
+static bool
+is_idle_transaction(void)
+{
+	return pq_is_reading_msg() && !proc_exit_inprogress &&
+		(MyBEEntry == NULL ||
+		 MyBEEntry->st_state == STATE_IDLE ||
+		 MyBEEntry->st_state == STATE_DISABLED);
+}
+
+static void
+pmon_xact_callback(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_PREPARE &&
+		event != XACT_EVENT_ABORT)
+		return;
+
+	if (my_slot->group == PMON_NONE)
+	{
+		/* an abort here: the login failed */
+		if (event == XACT_EVENT_COMMIT)
+			log_in();
+		return;
+	}
+
+	if (is_idle_transaction())
+		return;
+
+	if (event != XACT_EVENT_ABORT)
+		transaction_ended();
+	else if (!awaiting_cleanup)
+	{
+		cleanup_callback.func = transaction_cleaned_up;
+		cleanup_callback.arg = NULL;
+		awaiting_cleanup = true;
+		MemoryContextRegisterResetCallback(TopTransactionContext,
+										   &cleanup_callback);
+	}
+}
+
+/* Count how the session ended.  Wants the lock. */
+static void
+count_end(PmonCounters *counters)
+{
+	switch (pgStatSessionEndCause)
+	{
+		case DISCONNECT_CLIENT_EOF:
+			counters->sessions_abandoned++;
+			break;
+		case DISCONNECT_FATAL:
+			counters->sessions_fatal++;
+			break;
+		case DISCONNECT_KILLED:
+			counters->sessions_killed++;
+			break;
+		case DISCONNECT_NOT_YET:
+		case DISCONNECT_NORMAL:
+			break;
+	}
+}
+
+static void
+pmon_session_end(int code, Datum arg)
+{
+	int			slot = my_slot - pmon_slots;
+
+	if (my_slot->group != PMON_NONE)
+	{
+		int			group = my_slot->group;
+		TimestampTz now = GetCurrentTimestamp();
+
+		LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+		count_end(&pmon_groups[group].counters);
+		leave_group(now);
+		LWLockRelease(PmonLock());
+	}
+
+	pg_atomic_fetch_and_u64(&pmon_live[slot / 64], ~(UINT64CONST(1) << (slot % 64)));
+	my_slot->pid = 0;
+}
+
+/* Take the slot that goes with this process's place in the status array. */
+static void
+take_slot(void)
+{
+	int			slot = PmonMySlot();
+
+	Assert(slot >= 0 && slot < pmon->max_backends);
+	my_slot = &pmon_slots[slot];
+	my_slot->pid = MyProcPid;
+	my_slot->group = PMON_NONE;
+	pmon_clear_slot(my_slot);
+	pg_write_barrier();
+	pg_atomic_fetch_or_u64(&pmon_live[slot / 64], UINT64CONST(1) << (slot % 64));
+
+	on_shmem_exit(pmon_session_end, (Datum) 0);
+	RegisterXactCallback(pmon_xact_callback, NULL);
+}
+
+static void
+pmon_authentication_hook(Port *port, int status)
+{
+	if (prev_authentication_hook)
+		prev_authentication_hook(port, status);
+
+	if (pmon != NULL && status == STATUS_OK && !am_walsender)
+		take_slot();
+}
+
+void
+pmon_install_session_hooks(void)
+{
+	prev_authentication_hook = ClientAuthentication_hook;
+	ClientAuthentication_hook = pmon_authentication_hook;
+}

@@ -1,0 +1,193 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared_state.c
+ *	  Allocates and initializes what is in shared memory.
+ *
+ * All arrays are carved out of one allocation, each at a cache line of its
+ * own; the hash tables are dynahash's, and of fixed size.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "shared_state.h"
+
+#define LOCK_TRANCHE	"pool_monitor"
+
+PmonShared *pmon = NULL;
+pg_atomic_uint64 *pmon_live = NULL;
+PmonSlot   *pmon_slots = NULL;
+PmonGroup  *pmon_groups = NULL;
+PmonApplication *pmon_applications = NULL;
+PmonRejection *pmon_rejections = NULL;
+PmonRejectionQueue *pmon_queue = NULL;
+HTAB	   *pmon_group_hash = NULL;
+HTAB	   *pmon_application_hash = NULL;
+HTAB	   *pmon_rejection_hash = NULL;
+
+static LWLock *pmon_lock = NULL;
+static void (*init_contents) (void) = NULL;
+
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+#ifdef PMON_HAVE_SHMEM_REQUEST_HOOK
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+#endif
+
+LWLock *
+PmonLock(void)
+{
+	return pmon_lock;
+}
+
+/*
+ * Lay the arrays out from base on, and set the pointers to them unless base
+ * is NULL.  Returns the size of it all.
+ */
+static Size
+lay_out(char *base, int max_backends, int max_groups)
+{
+	Size		size = 0;
+
+#define PART(pointer, bytes) \
+	do { \
+		if (base != NULL) \
+			(pointer) = (void *) (base + size); \
+		size = add_size(size, CACHELINEALIGN(bytes)); \
+	} while (0)
+
+	PART(pmon, sizeof(PmonShared));
+	PART(pmon_live, mul_size(sizeof(pg_atomic_uint64), (max_backends + 63) / 64));
+	PART(pmon_slots, mul_size(sizeof(PmonSlot), max_backends));
+	PART(pmon_groups, mul_size(sizeof(PmonGroup), max_groups));
+	PART(pmon_applications, mul_size(sizeof(PmonApplication), max_groups));
+	PART(pmon_rejections, mul_size(sizeof(PmonRejection), PMON_MAX_REJECTIONS));
+	PART(pmon_queue, sizeof(PmonRejectionQueue));
+
+#undef PART
+
+	return size;
+}
+
+/* The size of what is in the hash tables */
+static Size
+hash_tables_size(int max_groups)
+{
+	Size		size;
+
+	size = hash_estimate_size(max_groups, sizeof(PmonGroupKey) + sizeof(int));
+	size = add_size(size, hash_estimate_size(max_groups, NAMEDATALEN + sizeof(int)));
+	size = add_size(size, hash_estimate_size(PMON_MAX_REJECTIONS,
+											 sizeof(PmonRejectionKey) + sizeof(int)));
+	return size;
+}
+
+/* A hash table in shared memory from a key to a place in an array */
+static HTAB *
+init_hash_table(const char *name, int nelems, Size keysize)
+{
+	HASHCTL		info;
+
+	info.keysize = keysize;
+	info.entrysize = keysize + sizeof(int);
+	return PmonShmemInitHash(name, nelems, &info,
+							 HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
+}
+
+static void
+init_slots(void)
+{
+	for (int i = 0; i < PmonLiveWords(); i++)
+		pg_atomic_init_u64(&pmon_live[i], 0);
+
+	for (int i = 0; i < pmon->max_backends; i++)
+	{
+		PmonHoldCounters *hold = &pmon_slots[i].hold;
+
+		pmon_slots[i].group = PMON_NONE;
+		pg_atomic_init_u64(&hold->transactions, 0);
+		pg_atomic_init_u64(&hold->time_sum, 0);
+		pg_atomic_init_u64(&hold->square_sum, 0);
+		pg_atomic_init_u64(&hold->time_max, 0);
+		for (int j = 0; j < PMON_HOLD_BUCKETS; j++)
+			pg_atomic_init_u64(&hold->buckets[j], 0);
+	}
+}
+
+static void
+pmon_shmem_request(void)
+{
+	Size		size;
+
+#ifdef PMON_HAVE_SHMEM_REQUEST_HOOK
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+#endif
+
+	size = lay_out(NULL, PmonMaxBackends(), pmon_max_groups);
+	size = add_size(size, hash_tables_size(pmon_max_groups));
+	RequestAddinShmemSpace(size);
+	RequestNamedLWLockTranche(LOCK_TRANCHE, 1);
+}
+
+/*
+ * Runs in the postmaster, also after a crash of a server process, when shared
+ * memory is made anew.
+ */
+static void
+pmon_shmem_startup(void)
+{
+	int			max_backends = PmonMaxBackends();
+	Size		size;
+	char	   *base;
+	bool		found;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	size = lay_out(NULL, max_backends, pmon_max_groups);
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+
+	base = ShmemInitStruct("pool_monitor", size, &found);
+	if (!found)
+		memset(base, 0, size);
+	lay_out(base, max_backends, pmon_max_groups);
+	pmon_group_hash = init_hash_table("pool_monitor groups", pmon_max_groups,
+									  sizeof(PmonGroupKey));
+	pmon_application_hash = init_hash_table("pool_monitor applications",
+											pmon_max_groups, NAMEDATALEN);
+	pmon_rejection_hash = init_hash_table("pool_monitor rejections",
+										  PMON_MAX_REJECTIONS,
+										  sizeof(PmonRejectionKey));
+	pmon_lock = &GetNamedLWLockTranche(LOCK_TRANCHE)->lock;
+
+	if (!found)
+	{
+		pmon->memory_bytes = size + hash_tables_size(pmon_max_groups);
+		pmon->started_at = GetCurrentTimestamp();
+		pmon->max_backends = max_backends;
+		pmon->max_groups = pmon_max_groups;
+		init_slots();
+		init_contents();
+	}
+
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+pmon_request_shared_state(void (*init) (void))
+{
+	init_contents = init;
+#ifdef PMON_HAVE_SHMEM_REQUEST_HOOK
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = pmon_shmem_request;
+#else
+	pmon_shmem_request();
+#endif
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = pmon_shmem_startup;
+}

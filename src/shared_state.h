@@ -1,0 +1,271 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared_state.h
+ *	  What is in shared memory, who writes it, and what protects it.
+ *
+ * Memory map.  Everything is allocated when the server starts and never
+ * grows.  Sizes follow max_connections (through MaxBackends) and
+ * pool_monitor.max_groups:
+ *
+ *		PmonShared			the header: server-wide figures, the worker
+ *		live words			one bit for each slot that a session occupies
+ *		PmonSlot[]			one a backend: its own exact counters
+ *		PmonGroup[]			one a (database, role, application)
+ *		PmonApplication[]	one an application
+ *		PmonRejection[]		one a (database, role, application, reason) that
+ *							was refused
+ *		three hash tables	from the keys to the places in those arrays
+ *		PmonRejectionQueue	refused logins on their way into PmonRejection[]
+ *
+ * Protection.  One LWLock, PmonLock(), protects the groups, applications and
+ * rejections, their hash tables, and the header where its comments say so.
+ * It is taken by a session when it logs in, changes its application name and
+ * ends; by the worker once a sample; and by readers.  A transaction that ends
+ * takes no lock: each session counts into its own slot, where it is the only
+ * writer, and what a slot holds is folded into its group when the session
+ * leaves the group.  A reader therefore adds a group's counters and those of
+ * the slots that belong to it, both under the lock, so that a count that
+ * moves from one to the other is seen exactly once.
+ *
+ * The live words are atomic and are read without a lock.  The queue of
+ * rejections is written by processes that may not take a lock at all;
+ * rejections.c explains it.
+ *
+ * Functions in shared_state.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_SHARED_STATE_H
+#define PMON_SHARED_STATE_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "utils/hsearch.h"
+
+#include "hold_histogram.h"
+
+/* The application that takes the figures of those that were folded */
+#define PMON_OTHER_APPLICATION	"<other>"
+
+/* Places in the arrays below; -1 is none */
+#define PMON_NONE				(-1)
+
+/* Rejections kept apart, and on their way at once */
+#define PMON_MAX_REJECTIONS		1000
+#define PMON_QUEUE_SIZE			1024
+
+/*
+ * What a session counts for itself.  The session is the only writer; others
+ * read single values without a lock, so each is atomic.  Times are in
+ * microseconds; square_sum is a double, the sum of squared hold times in
+ * milliseconds.
+ */
+typedef struct PmonHoldCounters
+{
+	pg_atomic_uint64 transactions;
+	pg_atomic_uint64 time_sum;
+	pg_atomic_uint64 square_sum;
+	pg_atomic_uint64 time_max;
+	pg_atomic_uint64 buckets[PMON_HOLD_BUCKETS];
+} PmonHoldCounters;
+
+/* The same figures at rest: in a group, or added up by a reader */
+typedef struct PmonHoldTotals
+{
+	uint64		transactions;
+	uint64		time_sum;
+	double		square_sum;
+	uint64		time_max;
+	uint64		buckets[PMON_HOLD_BUCKETS];
+} PmonHoldTotals;
+
+/*
+ * One a backend, at its place in the status array.  pid is set before the
+ * slot's live bit and cleared after it.  group and what follows it up to hold
+ * are written by the session under PmonLock(); the worker reads group and
+ * group_id without it and checks them against the group before it uses them.
+ */
+typedef struct PmonSlot
+{
+	int			pid;
+	int			group;			/* PMON_NONE until the session is logged in */
+	uint32		group_id;		/* PmonGroup.id of that group */
+	uint32		generation;		/* PmonGroup.generation hold belongs to */
+	TimestampTz group_since;	/* when the session entered the group */
+	PmonHoldCounters hold;
+} PmonSlot;
+
+/* Counters of a group; exact.  Times are in microseconds. */
+typedef struct PmonCounters
+{
+	uint64		sessions;
+	uint64		sessions_abandoned;
+	uint64		sessions_fatal;
+	uint64		sessions_killed;
+	uint64		session_time;
+	PmonHoldTotals hold;
+} PmonCounters;
+
+/* A highest figure and when it was reached; at is 0 as long as value is */
+typedef struct PmonPeak
+{
+	int			value;
+	TimestampTz at;
+} PmonPeak;
+
+/* No padding between the members, and the name is padded with zeroes */
+typedef struct PmonGroupKey
+{
+	Oid			databaseid;
+	Oid			userid;
+	char		application_name[NAMEDATALEN];
+} PmonGroupKey;
+
+typedef struct PmonGroup
+{
+	PmonGroupKey key;
+	bool		in_use;
+	uint32		id;				/* new each time the place is taken */
+	uint32		generation;		/* counts resets: see PmonSlot */
+	int			application;	/* place in the applications */
+	int			connections;	/* sessions that are in the group now */
+	PmonPeak	peak_connections;
+	PmonPeak	peak_checked_out;	/* as sampled */
+	TimestampTz counted_since;	/* start, or the last reset */
+	int			lru_prev;		/* the list of groups without sessions, from */
+	int			lru_next;		/* the least recently used on; or free places */
+	PmonCounters counters;
+} PmonGroup;
+
+typedef struct PmonApplication
+{
+	char		application_name[NAMEDATALEN];	/* padded with zeroes */
+	bool		in_use;
+	uint32		id;				/* new each time the place is taken */
+	int			next_free;		/* while not in use */
+	int			groups;			/* groups of this application */
+	int			connections;
+	PmonPeak	peak_connections;
+	PmonPeak	peak_checked_out;	/* as sampled */
+} PmonApplication;
+
+/* Why a login was refused; the order is the one of reason names in SQL */
+typedef enum PmonRejectReason
+{
+	PMON_REJECT_TOO_MANY_CLIENTS,
+	PMON_REJECT_RESERVED_SLOTS,
+	PMON_REJECT_DATABASE_LIMIT,
+	PMON_REJECT_ROLE_LIMIT
+} PmonRejectReason;
+
+#define PMON_REJECT_REASONS		(PMON_REJECT_ROLE_LIMIT + 1)
+
+/* Names as the client sent them: they need not exist.  Padded with zeroes. */
+typedef struct PmonRejectionKey
+{
+	char		datname[NAMEDATALEN];
+	char		usename[NAMEDATALEN];
+	char		application_name[NAMEDATALEN];
+	int			reason;
+} PmonRejectionKey;
+
+typedef struct PmonRejection
+{
+	PmonRejectionKey key;
+	bool		in_use;
+	uint64		rejected;
+	TimestampTz last_at;
+} PmonRejection;
+
+/* One rejection on its way; see rejections.c for the protocol */
+typedef struct PmonQueuedRejection
+{
+	pg_atomic_uint64 state;
+	TimestampTz at;
+	PmonRejectionKey key;
+} PmonQueuedRejection;
+
+typedef struct PmonRejectionQueue
+{
+	pg_atomic_uint64 next;		/* positions handed out to writers */
+	pg_atomic_uint64 folded;	/* positions done with; changed under
+								 * PmonLock() */
+	TimestampTz stuck_since;	/* first seen unpublished; under PmonLock() */
+
+	/* exact, whatever becomes of the entries */
+	pg_atomic_uint64 rejected[PMON_REJECT_REASONS];
+	pg_atomic_uint64 dropped[PMON_REJECT_REASONS];
+	pg_atomic_uint64 last_at;	/* a TimestampTz */
+
+	PmonQueuedRejection entries[PMON_QUEUE_SIZE];
+} PmonRejectionQueue;
+
+typedef struct PmonShared
+{
+	/* set at server start */
+	Size		memory_bytes;
+	TimestampTz started_at;
+	int			max_backends;
+	int			max_groups;
+
+	/* the worker; written by it under PmonLock() */
+	int			worker_pid;		/* 0 while there is none */
+	TimestampTz worker_started_at;
+	uint64		samples;
+	TimestampTz last_sample_at;
+	uint64		last_sample_duration;	/* ns */
+	uint64		sample_duration_max;	/* ns */
+	uint64		missed_samples;
+
+	/*
+	 * The worker's latch, so that anybody can wake it.  It points into a
+	 * PGPROC, so it stays valid memory; when the worker is gone, setting it
+	 * at most wakes another process for nothing.
+	 */
+	Latch	   *volatile worker_latch;
+
+	/* server-wide, under PmonLock() */
+	TimestampTz stats_reset;	/* 0: never since the server started */
+	int			connections;	/* sessions logged in */
+	PmonPeak	peak_connections;
+	uint64		groups_evicted;
+	int			groups;			/* places in use */
+	uint32		next_id;		/* for PmonGroup.id and PmonApplication.id */
+	int			lru_first;		/* groups without sessions, by last use */
+	int			lru_last;
+	int			first_free_group;
+	int			first_free_application;
+	int			rejections;		/* places in use */
+} PmonShared;
+
+/*
+ * NULL unless the library is preloaded and shared memory is set up; the
+ * others are valid whenever this one is.
+ */
+extern PmonShared *pmon;
+extern pg_atomic_uint64 *pmon_live;
+extern PmonSlot *pmon_slots;
+extern PmonGroup *pmon_groups;
+extern PmonApplication *pmon_applications;
+extern PmonRejection *pmon_rejections;
+extern PmonRejectionQueue *pmon_queue;
+extern HTAB *pmon_group_hash;
+extern HTAB *pmon_application_hash;
+extern HTAB *pmon_rejection_hash;
+
+/* The lock that the memory map above speaks of */
+extern LWLock *PmonLock(void);
+
+/* The number of words at pmon_live */
+#define PmonLiveWords()		((pmon->max_backends + 63) / 64)
+
+/*
+ * Ask for the memory and the lock, and set them up.  Called from _PG_init()
+ * when the library is preloaded.  init is called, in the postmaster, each
+ * time the memory is new: at server start and after a crash.
+ */
+extern void pmon_request_shared_state(void (*init) (void));
+
+#endif							/* PMON_SHARED_STATE_H */

@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql_groups.h
+ *	  SQL functions that show live and exact figures by application or group.
+ *
+ * pool_monitor_applications, pool_monitor_groups and
+ * pool_monitor_pool_status.  Their SQL comments say what they return.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_SQL_GROUPS_H
+#define PMON_SQL_GROUPS_H
+
+#include "fmgr.h"
+
+extern PGDLLEXPORT Datum pool_monitor_applications(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum pool_monitor_groups(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum pool_monitor_pool_status(PG_FUNCTION_ARGS);
+
+#endif							/* PMON_SQL_GROUPS_H */

@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql_sessions.c
+ *	  SQL function that shows each session.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "leaks.h"
+#include "result_set.h"
+#include "sql_sessions.h"
+
+PG_FUNCTION_INFO_V1(pool_monitor_sessions);
+
+/* The columns that only who may read a session sees */
+#define PRIVATE_COLUMNS		21
+
+/* What everybody may see of everybody's sessions */
+static void
+put_public_columns(PmonRow *row, const PmonSession *session)
+{
+	pmon_put_int(row, session->pid);
+	pmon_put_database(row, session->databaseid);
+	pmon_put_role(row, session->userid);
+}
+
+static void
+put_private_columns(PmonRow *row, const PmonSession *session,
+					const PmonProcState *proc, int blocks, TimestampTz now)
+{
+	bool		checked_out = PmonIsCheckedOut(session->state);
+	char	   *query = pmon_read_query(session->slot, session->pid);
+
+	pmon_put_text(row, session->application_name);
+	pmon_put_address(row, &session->client_addr);
+	if (session->client_addr.family == PMON_ADDRESS_UNKNOWN)
+		pmon_put_null(row);
+	else
+		pmon_put_int(row, session->client_port);
+	pmon_put_time(row, session->backend_start);
+	pmon_put_time(row, session->xact_start);
+	pmon_put_time(row, session->query_start);
+	pmon_put_time(row, session->state_change);
+	pmon_put_text(row, pmon_state_name(session->state));
+	pmon_put_text(row, pgstat_get_wait_event_type(proc->wait_event_info));
+	pmon_put_text(row, pgstat_get_wait_event(proc->wait_event_info));
+	pmon_put_xid(row, proc->xmin);
+	pmon_put_null(row);			/* pool */
+	pmon_put_bool(row, checked_out);
+	pmon_put_interval(row, pmon_age(now, session->state_change));
+	pmon_put_interval(row, pmon_age(now, session->xact_start));
+	pmon_put_text(row, pmon_leak_suspect(session->state, proc->wait_event_info,
+										 pmon_age(now, session->query_start),
+										 pmon_leak_threshold * INT64CONST(1000)));
+	pmon_put_null(row);			/* idle_limit */
+	pmon_put_null(row);			/* terminates_at */
+	pmon_put_null(row);			/* exempt */
+	pmon_put_int(row, blocks);
+	pmon_put_text(row, query);
+}
+
+/* All sessions, palloc'd; *nsessions says how many. */
+static PmonSession *
+read_sessions(int *nsessions)
+{
+	int			slots = pmon_reader_slots();
+	PmonSession *sessions = palloc(sizeof(PmonSession) * slots);
+	int			n = 0;
+
+	for (int i = 0; i < slots; i++)
+	{
+		if (pmon_read_session(i, &sessions[n]) && PmonIsSession(&sessions[n]))
+			n++;
+	}
+	*nsessions = n;
+	return sessions;
+}
+
+/*
+ * How many backends wait for each place's, palloc'd.  The lock tables are
+ * read only if any backend waits.
+ */
+static int *
+read_blocks(const PmonSession *sessions, int nsessions,
+			const PmonProcState *procs)
+{
+	int			slots = pmon_reader_slots();
+	int		   *pids;
+	bool		anybody_waits = false;
+
+	for (int i = 0; i < slots && !anybody_waits; i++)
+		anybody_waits = procs[i].waits_for_lock;
+	if (!anybody_waits)
+		return palloc0(sizeof(int) * slots);
+
+	pids = palloc0(sizeof(int) * slots);
+	for (int i = 0; i < nsessions; i++)
+		pids[sessions[i].slot] = sessions[i].pid;
+	return pmon_read_blockers(pids);
+}
+
+Datum
+pool_monitor_sessions(PG_FUNCTION_ARGS)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			nsessions;
+	PmonSession *sessions = read_sessions(&nsessions);
+	PmonProcState *procs = pmon_read_procs();
+	int		   *blocks = read_blocks(sessions, nsessions, procs);
+
+	PmonInitResultSet(fcinfo);
+
+	for (int i = 0; i < nsessions; i++)
+	{
+		PmonSession *session = &sessions[i];
+		PmonRow		row = {0};
+
+		put_public_columns(&row, session);
+		if (pmon_may_read(session->userid))
+			put_private_columns(&row, session, &procs[session->slot],
+								blocks[session->slot], now);
+		else
+		{
+			for (int c = 0; c < PRIVATE_COLUMNS; c++)
+				pmon_put_null(&row);
+		}
+		pmon_add_row(fcinfo, &row);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# run.sh [quick|all]: builds the extension and runs its tests.
+#
+# Works on a fresh Debian (as root or with sudo) and leaves nothing behind but
+# the packages that were missing.  Everything happens in a temporary copy of
+# the tree, with servers of its own.  "quick" leaves out the TAP tests, the
+# isolation tests and the real clients.
+#
+#   PG_CONFIG  the server to build for and test with (default: Debian's)
+#   KEEP=1     keep the temporary folder, with all logs
+#
+# The last line is "N passed, N failed"; a skipped test counts as failed.
+# shellcheck disable=SC2046 # names() prints words
+set -euo pipefail
+shopt -s nullglob
+
+mode=${1:-all}
+case $mode in quick | all) ;; *) echo "usage: $0 [quick|all]" >&2; exit 2 ;; esac
+
+if [ -z "${PMON_WORK:-}" ]; then
+	cd "$(dirname "${BASH_SOURCE[0]}")/.."
+	. test/lib/packages.sh
+	. test/lib/private_copy.sh
+	purposes=(build test)
+	[ "$mode" = quick ] || purposes+=(clients integration)
+	need_packages "${purposes[@]}"
+	run_in_private_copy test/run.sh "$mode"
+fi
+
+exec 2>&1
+. test/lib/build.sh
+. test/lib/server.sh
+export PERL5LIB=$PWD/test/lib PMON_TALLY=$PMON_WORK/tally
+passed=0 failed=0
+
+# suite NAME FOLDER COMMAND...: runs a suite and adds up what it counted;
+# without a folder of that name there is no such suite
+suite()
+{
+	local name=$1 folder=$2 start=$SECONDS ok=0 bad=0
+
+	shift 2
+	[ -d "$folder" ] || return 0
+	echo "== $name"
+	: >"$PMON_TALLY"
+	"$@" || true
+	ok=$(awk '$1 == "passed" { n += $2 } END { print n + 0 }' "$PMON_TALLY")
+	bad=$(awk '$1 == "failed" { n += $2 } END { print n + 0 }' "$PMON_TALLY")
+	if [ $((ok + bad)) -eq 0 ]; then
+		echo "$folder: no test ran"
+		bad=1
+	fi
+	echo "== $name: $ok passed, $bad failed, $((SECONDS - start)) s"
+	passed=$((passed + ok))
+	failed=$((failed + bad))
+}
+
+tally() { prove --failures --formatter PoolMonitor::Tally "$@"; }
+
+# The tests' names: their files without folder and extension
+names() { local file; for file; do file=${file##*/}; echo "${file%.*}"; done; }
+
+# The end of the logs of the files that failed, or of the one given
+show_logs()
+{
+	local log
+
+	for log; do
+		printf '%s\n' "-- the end of ${log#"$PMON_WORK"/}"
+		tail -n 40 "$log"
+	done
+}
+
+run_pgtap()
+{
+	local file database ok=0
+
+	start_server "$PMON_WORK/pgtap" test/pgtap.conf || return 1
+	# pgTAP is plain SQL: any version's files do where this server has none.
+	[ -e "$("$PG_CONFIG" --sharedir)/extension/pgtap.control" ] ||
+		cp /usr/share/postgresql/*/extension/pgtap* "$EXTENSION_DIR"
+	for file in test/pgtap/*.sql; do
+		database=$(names "$file")
+		createdb "$database"
+		psql -Xq -d "$database" -c 'CREATE EXTENSION pgtap' -c 'CREATE EXTENSION pool_monitor'
+		pg_prove --failures --nocolor --formatter PoolMonitor::Tally -d "$database" "$file" || ok=1
+	done
+	stop_server "$PMON_WORK/pgtap"
+	[ $ok = 0 ] || show_logs "$SERVER_LOG"
+}
+
+run_tap()
+{
+	local pgxs name debian
+
+	# A server built without --enable-tap-tests has no modules: use Debian's.
+	debian=/usr/lib/postgresql/$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')/lib/pgxs/src/test/perl
+	pgxs=$("$PG_CONFIG" --pgxs)
+	pgxs=${pgxs%/makefiles/pgxs.mk}/test
+	mkdir -p "$PMON_WORK/tap/tmp_check/log"
+	PERL5LIB=$PERL5LIB:$pgxs/perl:$debian PG_REGRESS=$pgxs/regress/pg_regress PMON_EXTENSION_CONF=$PMON_WORK/extension.conf \
+		TESTDIR=$PMON_WORK/tap TESTDATADIR=$PMON_WORK/tap/tmp_check TESTLOGDIR=$PMON_WORK/tap/tmp_check/log \
+		tally test/t/*.pl || true
+	for name in $(names $(sed -n 's/^bad //p' "$PMON_TALLY")); do
+		show_logs "$PMON_WORK/tap/tmp_check/log/"*"$name"*
+	done
+}
+
+run_integration()
+{
+	start_server "$PMON_WORK/integration" test/integration.conf tcp || return 1
+	chmod +x test/integration/*
+	tally test/integration/*.sh test/integration/*.py || show_logs "$SERVER_LOG"
+	stop_server "$PMON_WORK/integration"
+}
+
+if build_extension -DUSE_ASSERT_CHECKING; then
+	"$PG_CONFIG" --version
+	suite lint src tally --exec bash test/lib/lint.sh
+	suite unit test/unit tally --exec "bash test/lib/unit.sh" test/unit/*.c
+	suite pg_regress test/sql tally --exec bash test/lib/regress.sh :: regress $(names test/sql/*.sql)
+	suite pgTAP test/pgtap run_pgtap
+	if [ "$mode" = all ]; then
+		suite isolation test/specs tally --exec bash test/lib/regress.sh :: isolation $(names test/specs/*.spec)
+		suite TAP test/t run_tap
+		suite integration test/integration run_integration
+	fi
+else
+	failed=1
+fi
+
+[ -z "${KEEP:-}" ] || echo "kept in $PMON_WORK"
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
