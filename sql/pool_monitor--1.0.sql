@@ -505,3 +505,121 @@ GRANT SELECT ON pool_monitor_status, pool_monitor_connections,
     pool_monitor_roles, pool_monitor_sessions, pool_monitor_rejections,
     pool_monitor_info
     TO PUBLIC;
+
+--
+-- The past
+--
+
+CREATE FUNCTION pool_monitor_history(
+    since timestamptz DEFAULT pg_catalog.now() - interval '1 hour',
+    until timestamptz DEFAULT pg_catalog.now(),
+    step interval DEFAULT NULL,
+    OUT period_start timestamptz,
+    OUT application_name text,
+    OUT samples bigint,
+    OUT connections_avg double precision,
+    OUT connections_max integer,
+    OUT active_avg double precision,
+    OUT active_max integer,
+    OUT idle_avg double precision,
+    OUT idle_max integer,
+    OUT idle_in_transaction_avg double precision,
+    OUT idle_in_transaction_max integer,
+    OUT checked_out_avg double precision,
+    OUT checked_out_max integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_history(timestamptz, timestamptz, interval) IS
+'the sessions of each application in the past, by periods of length step (null: about 60 of them); samples as far back as they are kept, minutes before that; a period without samples has no row, and averages are over all samples of the period; idle_in_transaction includes aborted transactions';
+REVOKE ALL ON FUNCTION pool_monitor_history(timestamptz, timestamptz, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pool_monitor_history(timestamptz, timestamptz, interval) TO pg_read_all_stats;
+
+CREATE FUNCTION pool_monitor_utilization(
+    since timestamptz DEFAULT pg_catalog.now() - interval '1 hour',
+    until timestamptz DEFAULT pg_catalog.now(),
+    step interval DEFAULT NULL,
+    OUT period_start timestamptz,
+    OUT samples bigint,
+    OUT max_connections integer,
+    OUT connections_avg double precision,
+    OUT connections_max integer,
+    OUT active_avg double precision,
+    OUT active_max integer,
+    OUT idle_in_transaction_avg double precision,
+    OUT idle_in_transaction_max integer,
+    OUT utilization_max double precision,
+    OUT rejected bigint,
+    OUT terminated bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_utilization(timestamptz, timestamptz, interval) IS
+'the server''s sessions in the past, by periods of length step (null: about 60 of them); a period without samples has no row; rejected and terminated are counted exactly';
+
+CREATE FUNCTION pool_monitor_chart(
+    metric text DEFAULT 'checked_out',
+    since interval DEFAULT '1 hour',
+    OUT application_name text,
+    OUT minimum integer,
+    OUT average double precision,
+    OUT maximum integer,
+    OUT chart text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_chart(text, interval) IS
+'one row an application, to look at in psql: the highest value of each period as a block between 0 and the maximum of the row, blank where nothing was sampled; minimum is the lowest of those values; metric is connections, active, idle, idle_in_transaction or checked_out';
+REVOKE ALL ON FUNCTION pool_monitor_chart(text, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pool_monitor_chart(text, interval) TO pg_read_all_stats;
+
+CREATE FUNCTION pool_monitor_incidents(
+    OUT incident bigint,
+    OUT started_at timestamptz,
+    OUT ended_at timestamptz,
+    OUT cause text,
+    OUT peak_connections integer,
+    OUT peak_at timestamptz,
+    OUT rejected bigint,
+    OUT top_application text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 20;
+COMMENT ON FUNCTION pool_monitor_incidents() IS
+'times when the server ran out of connections: what the view pool_monitor_incidents shows';
+REVOKE ALL ON FUNCTION pool_monitor_incidents() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pool_monitor_incidents() TO pg_read_all_stats;
+
+CREATE VIEW pool_monitor_incidents AS
+    SELECT * FROM pool_monitor_incidents();
+GRANT SELECT ON pool_monitor_incidents TO pg_read_all_stats;
+COMMENT ON VIEW pool_monitor_incidents IS 'the last 32 times when the server ran out of connections, from the first login that was refused, or utilization reaching pool_monitor.critical_threshold, until the server was healthy again';
+COMMENT ON COLUMN pool_monitor_incidents.incident IS 'the incident''s number';
+COMMENT ON COLUMN pool_monitor_incidents.started_at IS 'when it started';
+COMMENT ON COLUMN pool_monitor_incidents.ended_at IS 'when the server was healthy again, null while it goes on';
+COMMENT ON COLUMN pool_monitor_incidents.cause IS 'rejection: a login was refused; critical: utilization reached pool_monitor.critical_threshold';
+COMMENT ON COLUMN pool_monitor_incidents.peak_connections IS 'the highest number of sessions at once';
+COMMENT ON COLUMN pool_monitor_incidents.peak_at IS 'when that was reached';
+COMMENT ON COLUMN pool_monitor_incidents.rejected IS 'logins refused during the incident';
+COMMENT ON COLUMN pool_monitor_incidents.top_application IS 'the application that held most connections at the peak';
+
+CREATE FUNCTION pool_monitor_incident_holders(
+    incident bigint DEFAULT NULL,
+    OUT incident bigint,
+    OUT moment text,
+    OUT taken_at timestamptz,
+    OUT datname text,
+    OUT usename text,
+    OUT application_name text,
+    OUT client_addr inet,
+    OUT state text,
+    OUT connections integer,
+    OUT longest_in_state interval,
+    OUT longest_transaction interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION pool_monitor_incident_holders(bigint) IS
+'who held the connections when an incident (null: each one) started, and when most connections were seen during it, the largest holders first';
+REVOKE ALL ON FUNCTION pool_monitor_incident_holders(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pool_monitor_incident_holders(bigint) TO pg_read_all_stats;

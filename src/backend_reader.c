@@ -312,7 +312,7 @@ count_blockers(LockInstanceData **locks, int nlocks,
 		for (int h = 0; h < nlocks; h++)
 		{
 			PidSlot		wanted = {locks[h]->pid, 0};
-			PidSlot    *found;
+			const PidSlot *found;
 
 			if (h == w || !conflicts(locks[w], locks[h]))
 				continue;
@@ -358,6 +358,12 @@ pmon_read_blockers(const int *pids)
 	}
 
 	return blocks;
+}
+
+int
+pmon_ordinary_slots(void)
+{
+	return Max(MaxConnections - PmonReservedSlots(), 1);
 }
 
 bool

@@ -132,6 +132,9 @@ extern PmonProcState *pmon_read_procs(void);
  */
 extern int *pmon_read_blockers(const int *pids);
 
+/* Connection slots that ordinary roles can use: at least 1 */
+extern int	pmon_ordinary_slots(void);
+
 /* Is no slot available to an ordinary role? */
 extern bool pmon_slots_exhausted(void);
 

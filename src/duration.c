@@ -98,7 +98,7 @@ pmon_duration_parse(const char *str, int64 *milliseconds)
 	if (number < 0 || result > (double) PMON_MAX_DURATION)
 		return PMON_DURATION_OUT_OF_RANGE;
 	if (number > 0 && result < 1)
-		return PMON_DURATION_TOO_SHORT;
+		return PMON_DURATION_ROUNDS_TO_ZERO;
 
 	*milliseconds = (int64) result;
 	return PMON_DURATION_OK;

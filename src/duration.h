@@ -27,7 +27,7 @@ typedef enum PmonDurationResult
 	PMON_DURATION_OK,
 	PMON_DURATION_INVALID,		/* not a number with a known unit */
 	PMON_DURATION_OUT_OF_RANGE, /* negative, or above PMON_MAX_DURATION */
-	PMON_DURATION_TOO_SHORT		/* above zero, but rounds to zero */
+	PMON_DURATION_ROUNDS_TO_ZERO	/* though it is above zero */
 } PmonDurationResult;
 
 /*

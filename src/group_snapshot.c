@@ -36,7 +36,7 @@ copy_groups(PmonGroupSnapshot *snapshot, int *copies)
 	}
 
 	snapshot->napplications = 0;
-	for (int i = 0; i < pmon->max_groups && snapshot->napplications < pmon->groups; i++)
+	for (int i = 0; i < pmon->max_groups && snapshot->napplications < pmon->applications; i++)
 	{
 		if (pmon_applications[i].in_use)
 			snapshot->applications[snapshot->napplications++] = pmon_applications[i];
@@ -95,16 +95,19 @@ pmon_take_snapshot(void)
 	for (;;)
 	{
 		int			room = *((volatile int *) &pmon->groups) + SPARE;
+		int			room_applications = *((volatile int *) &pmon->applications) + SPARE;
 		int			room_rejections = *((volatile int *) &pmon->rejections) + SPARE;
 		bool		fits;
 
 		snapshot->groups = MemoryContextAllocHuge(CurrentMemoryContext,
 												  sizeof(PmonGroup) * room);
-		snapshot->applications = palloc(sizeof(PmonApplication) * room);
+		snapshot->applications = palloc(sizeof(PmonApplication) * room_applications);
 		snapshot->rejections = palloc(sizeof(PmonRejection) * room_rejections);
 
 		LWLockAcquire(PmonLock(), LW_SHARED);
-		fits = pmon->groups <= room && pmon->rejections <= room_rejections;
+		fits = pmon->groups <= room &&
+			pmon->applications <= room_applications &&
+			pmon->rejections <= room_rejections;
 		if (fits)
 		{
 			copy_groups(snapshot, copies);

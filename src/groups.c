@@ -8,8 +8,8 @@
  * sessions are kept in a list from the least to the most recently used one;
  * when a place is wanted and none is free, the first of them gives way.
  *
- * An application lives as long as one of its groups, so applications can not
- * outnumber groups.
+ * An application that has lost its last group is remembered, so that history
+ * can name it, for as long as no other one wants its place.
  *
  *-------------------------------------------------------------------------
  */
@@ -86,46 +86,121 @@ lru_remove(int place)
 }
 
 /*
- * One more group of that application: finds or makes it.  There is a free
- * place, since there are as many places as groups.
+ * The list of applications without groups
  */
+static void
+unused_append(int place)
+{
+	PmonApplication *application = &pmon_applications[place];
+
+	application->lru_prev = pmon->unused_last;
+	application->lru_next = PMON_NONE;
+	if (pmon->unused_last != PMON_NONE)
+		pmon_applications[pmon->unused_last].lru_next = place;
+	else
+		pmon->unused_first = place;
+	pmon->unused_last = place;
+}
+
+static void
+unused_remove(int place)
+{
+	PmonApplication *application = &pmon_applications[place];
+
+	if (application->lru_prev != PMON_NONE)
+		pmon_applications[application->lru_prev].lru_next = application->lru_next;
+	else
+		pmon->unused_first = application->lru_next;
+	if (application->lru_next != PMON_NONE)
+		pmon_applications[application->lru_next].lru_prev = application->lru_prev;
+	else
+		pmon->unused_last = application->lru_prev;
+}
+
+/* Forget an application without groups. */
+static void
+forget_application(int place)
+{
+	PmonApplication *application = &pmon_applications[place];
+
+	Assert(application->groups == 0);
+	unused_remove(place);
+	hash_search(pmon_application_hash, application->application_name,
+				HASH_REMOVE, NULL);
+	application->in_use = false;
+	application->lru_next = pmon->first_free_application;
+	pmon->first_free_application = place;
+	pmon->applications--;
+}
+
+/*
+ * Remember an application, without groups.  There is a place for it, since
+ * there are as many places as groups: if need be, one that has lost its last
+ * group gives way.
+ */
+static int
+make_application(const char *name)
+{
+	ApplicationHashEntry *entry;
+	PmonApplication *application;
+	int			place;
+
+	if (pmon->first_free_application == PMON_NONE)
+		forget_application(pmon->unused_first);
+
+	place = pmon->first_free_application;
+	Assert(place != PMON_NONE);
+	application = &pmon_applications[place];
+	pmon->first_free_application = application->lru_next;
+
+	memset(application, 0, sizeof(*application));
+	memcpy(application->application_name, name, NAMEDATALEN);
+	application->in_use = true;
+	application->id = ++pmon->next_id;
+	unused_append(place);
+	pmon->applications++;
+
+	entry = hash_search(pmon_application_hash, name, HASH_ENTER, NULL);
+	entry->place = place;
+	return place;
+}
+
+/* One more group of that application, which is found or made */
 static int
 application_add_group(const char *name)
 {
 	ApplicationHashEntry *entry;
-	bool		found;
+	int			place;
 
-	entry = hash_search(pmon_application_hash, name, HASH_ENTER, &found);
-	if (!found)
-	{
-		int			place = pmon->first_free_application;
-		PmonApplication *application = &pmon_applications[place];
-
-		Assert(place != PMON_NONE);
-		pmon->first_free_application = application->next_free;
-		memset(application, 0, sizeof(*application));
-		memcpy(application->application_name, name, NAMEDATALEN);
-		application->in_use = true;
-		application->id = ++pmon->next_id;
-		entry->place = place;
-	}
-
-	pmon_applications[entry->place].groups++;
-	return entry->place;
+	entry = hash_search(pmon_application_hash, name, HASH_FIND, NULL);
+	place = entry != NULL ? entry->place : make_application(name);
+	if (pmon_applications[place].groups++ == 0)
+		unused_remove(place);
+	return place;
 }
 
 static void
 application_remove_group(int place)
 {
-	PmonApplication *application = &pmon_applications[place];
+	if (--pmon_applications[place].groups == 0)
+		unused_append(place);
+}
 
-	if (--application->groups > 0)
-		return;
-	hash_search(pmon_application_hash, application->application_name,
-				HASH_REMOVE, NULL);
-	application->in_use = false;
-	application->next_free = pmon->first_free_application;
-	pmon->first_free_application = place;
+/* A group's hold times now stand under another application. */
+static void
+note_move(const PmonGroup *group, int to)
+{
+	PmonHoldBrief *from_moved = &pmon_applications[group->application].moved;
+	PmonHoldBrief *to_moved = &pmon_applications[to].moved;
+	PmonHoldBrief brief = {0};
+
+	pmon_add_brief(&brief, &group->counters.hold);
+	from_moved->transactions -= brief.transactions;
+	from_moved->sum -= brief.sum;
+	from_moved->square_sum -= brief.square_sum;
+	to_moved->transactions += brief.transactions;
+	to_moved->sum += brief.sum;
+	to_moved->square_sum += brief.square_sum;
 }
 
 /* The place of the group with that key, or PMON_NONE */
@@ -185,6 +260,7 @@ fold_group(int place, int into)
 	PmonGroup  *group = &pmon_groups[place];
 	PmonGroup  *target = &pmon_groups[into];
 
+	note_move(group, target->application);
 	pmon_add_counters(&target->counters, &group->counters, true);
 	pmon_raise_peak(&target->peak_connections, group->peak_connections.value,
 					group->peak_connections.at);
@@ -199,14 +275,16 @@ static void
 rename_to_other(int place, const PmonGroupKey *other)
 {
 	PmonGroup  *group = &pmon_groups[place];
+	int			application = application_add_group(other->application_name);
 	GroupHashEntry *entry;
 
 	entry = hash_search(pmon_group_hash, &group->key, HASH_FIND, NULL);
 	hash_update_hash_key(pmon_group_hash, entry, other);
+	note_move(group, application);
 	application_remove_group(group->application);
 	group->key = *other;
 	group->id = ++pmon->next_id;
-	group->application = application_add_group(other->application_name);
+	group->application = application;
 	pmon->groups_evicted++;
 
 	/* it has just been used: for what was folded into it */
@@ -266,26 +344,36 @@ pmon_init_groups(void)
 		int			next = i + 1 < pmon->max_groups ? i + 1 : PMON_NONE;
 
 		pmon_groups[i].lru_next = next;
-		pmon_applications[i].next_free = next;
+		pmon_applications[i].lru_next = next;
 	}
 	pmon->first_free_group = pmon->first_free_application = 0;
 	pmon->lru_first = pmon->lru_last = PMON_NONE;
+	pmon->unused_first = pmon->unused_last = PMON_NONE;
 
 	/* the first one made is at place 0; it is never in the list */
 	pmon_set_group_key(&key, InvalidOid, InvalidOid, PMON_OTHER_APPLICATION);
 	lru_remove(make_group(&key));
 }
 
-int
-pmon_enter_group(const PmonGroupKey *key, TimestampTz now)
+/* The place of a group, which is made if that is possible, or PMON_NONE */
+static int
+find_or_make_group(const PmonGroupKey *key)
 {
 	int			place = find_group(key);
-	PmonGroup  *group;
-	PmonApplication *application;
 
 	if (place == PMON_NONE &&
 		(pmon->first_free_group != PMON_NONE || evict_group()))
 		place = make_group(key);
+	return place;
+}
+
+int
+pmon_enter_group(const PmonGroupKey *key, TimestampTz now)
+{
+	int			place = find_or_make_group(key);
+	PmonGroup  *group;
+	PmonApplication *application;
+
 	if (place == PMON_NONE)
 	{
 		/* every group has sessions: stand in the "<other>" if there is one */
@@ -308,19 +396,60 @@ pmon_enter_group(const PmonGroupKey *key, TimestampTz now)
 	pmon_raise_peak(&group->peak_connections, group->connections, now);
 	pmon_raise_peak(&application->peak_connections, application->connections, now);
 	pmon_raise_peak(&pmon->peak_connections, pmon->connections, now);
+	pmon_raise_peak(&pmon->incident_peak, pmon->connections, now);
 	return place;
 }
 
 void
-pmon_leave_group(int place)
+pmon_leave_group(int place, TimestampTz now)
 {
 	PmonGroup  *group = &pmon_groups[place];
 
 	Assert(group->in_use && group->connections > 0);
+	group->last_used = now;
 	if (--group->connections == 0 && place != CATCH_ALL_GROUP)
 		lru_append(place);
 	pmon_applications[group->application].connections--;
 	pmon->connections--;
+}
+
+void
+pmon_restore_application(const PmonApplication *saved)
+{
+	ApplicationHashEntry *entry;
+	PmonApplication *application;
+	int			place;
+
+	entry = hash_search(pmon_application_hash, saved->application_name,
+						HASH_FIND, NULL);
+	if (entry != NULL)
+		place = entry->place;
+	else if (pmon->first_free_application != PMON_NONE)
+		place = make_application(saved->application_name);
+	else
+		return;
+
+	application = &pmon_applications[place];
+	application->id = saved->id;
+	application->moved = saved->moved;
+	application->peak_connections = saved->peak_connections;
+	application->peak_checked_out = saved->peak_checked_out;
+}
+
+void
+pmon_restore_group(const PmonGroup *saved)
+{
+	int			place = find_or_make_group(&saved->key);
+	PmonGroup  *group = &pmon_groups[place];
+
+	Assert(place != PMON_NONE);
+	pmon_add_counters(&group->counters, &saved->counters, true);
+	group->counted_since = saved->counted_since;
+	group->last_used = saved->last_used;
+	pmon_raise_peak(&group->peak_connections, saved->peak_connections.value,
+					saved->peak_connections.at);
+	pmon_raise_peak(&group->peak_checked_out, saved->peak_checked_out.value,
+					saved->peak_checked_out.at);
 }
 
 void
@@ -392,6 +521,14 @@ pmon_add_hold(PmonHoldTotals *totals, const PmonHoldTotals *more,
 }
 
 void
+pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals)
+{
+	brief->transactions += totals->transactions;
+	brief->sum += (double) totals->time_sum / 1000.0;
+	brief->square_sum += totals->square_sum;
+}
+
+void
 pmon_add_counters(PmonCounters *totals, const PmonCounters *more,
 				  bool with_buckets)
 {
@@ -445,6 +582,7 @@ pmon_reset_groups(const char *application_name, TimestampTz now)
 		application = &pmon_applications[group->application];
 		restart_peak(&application->peak_connections, application->connections, now);
 		restart_peak(&application->peak_checked_out, 0, now);
+		memset(&application->moved, 0, sizeof(application->moved));
 		reset_group(i, now);
 	}
 
@@ -452,5 +590,9 @@ pmon_reset_groups(const char *application_name, TimestampTz now)
 	{
 		restart_peak(&pmon->peak_connections, pmon->connections, now);
 		pmon->stats_reset = now;
+
+		/* history is gone too, and was all that these were remembered for */
+		while (pmon->unused_first != PMON_NONE)
+			forget_application(pmon->unused_first);
 	}
 }

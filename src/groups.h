@@ -32,7 +32,7 @@ extern void pmon_set_group_key(PmonGroupKey *key, Oid databaseid, Oid userid,
  * its application and of the server.  Returns the group's place.
  */
 extern int	pmon_enter_group(const PmonGroupKey *key, TimestampTz now);
-extern void pmon_leave_group(int group);
+extern void pmon_leave_group(int group, TimestampTz now);
 
 /* Raise a peak to a value that was reached at that time, if it is higher. */
 extern void pmon_raise_peak(PmonPeak *peak, int value, TimestampTz at);
@@ -50,9 +50,21 @@ extern void pmon_clear_slot(PmonSlot *slot);
 extern void pmon_add_hold(PmonHoldTotals *totals, const PmonHoldTotals *more,
 						  bool with_buckets);
 
+/* Add hold times to what sizing needs of them.  Needs no lock of its own. */
+extern void pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals);
+
 /* Add counters to counters.  Needs no lock of its own. */
 extern void pmon_add_counters(PmonCounters *totals, const PmonCounters *more,
 							  bool with_buckets);
+
+/*
+ * Put back what an earlier server knew of an application or a group, as of
+ * the snapshot that was saved; applications go first.  Where there are too
+ * many, the groups put back first are folded.  For server start, when nobody
+ * else is there: wants no lock.
+ */
+extern void pmon_restore_application(const PmonApplication *saved);
+extern void pmon_restore_group(const PmonGroup *saved);
 
 /*
  * Forget what was counted: in one application's groups (NULL: in all), as of

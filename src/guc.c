@@ -14,10 +14,13 @@
 
 int			pmon_sample_interval = 1000;
 int			pmon_max_groups = 2000;
+int			pmon_history_size = 16 * 1024;
 bool		pmon_track_transactions = true;
 int			pmon_warning_threshold = 80;
 int			pmon_critical_threshold = 95;
 int			pmon_leak_threshold = 5 * 60 * 1000;
+bool		pmon_save = true;
+int			pmon_save_interval = 60;
 
 /* Settings that size shared memory: they can be set at server start only. */
 static void
@@ -32,6 +35,15 @@ define_memory_settings(void)
 							2000, 10, 100000,
 							PGC_POSTMASTER,
 							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.history_size",
+							"Sets the amount of memory for the history of samples and minutes.",
+							NULL,
+							&pmon_history_size,
+							16 * 1024, 1024, 1024 * 1024,
+							PGC_POSTMASTER,
+							GUC_UNIT_KB,
 							NULL, NULL, NULL);
 }
 
@@ -90,6 +102,29 @@ define_threshold_settings(void)
 							NULL, NULL, NULL);
 }
 
+/* What survives a restart. */
+static void
+define_save_settings(void)
+{
+	DefineCustomBoolVariable("pool_monitor.save",
+							 "Keeps statistics and history over a restart of the server.",
+							 NULL,
+							 &pmon_save,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.save_interval",
+							"Sets the time between two saves of statistics and history.",
+							"A crash loses what was counted since the last save.",
+							&pmon_save_interval,
+							60, 1, 24 * 60 * 60,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
+
 void
 pmon_define_settings(bool preloading)
 {
@@ -97,6 +132,7 @@ pmon_define_settings(bool preloading)
 		define_memory_settings();
 	define_sampling_settings();
 	define_threshold_settings();
+	define_save_settings();
 
 	/*
 	 * A session that merely loads the library must not drop the settings that

@@ -10,10 +10,13 @@
 
 extern int	pmon_sample_interval;	/* ms */
 extern int	pmon_max_groups;
+extern int	pmon_history_size;	/* kB */
 extern bool pmon_track_transactions;
 extern int	pmon_warning_threshold; /* percent */
 extern int	pmon_critical_threshold;	/* percent */
 extern int	pmon_leak_threshold;	/* ms */
+extern bool pmon_save;
+extern int	pmon_save_interval; /* s */
 
 /*
  * Define the settings and reserve their prefix.  Settings that size shared

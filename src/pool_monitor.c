@@ -19,8 +19,15 @@
  *		groups				groups and applications: found, made, folded
  *		session_stats		exact counts, made by each session
  *		rejections			logins that were refused
+ *		ring, history		what is kept of the past
+ *		history_writer, history_reader
+ *		incidents			when connections ran out, and who held them
+ *		group_snapshot		a copy of all groups
  *		sampler				one sample
+ *		stats_file			saving and restoring
  *		worker				the background worker
+ *		live_counts, leaks	what live sessions add up to
+ *		sparkline			a line of blocks
  *		result_set			rows for SQL
  *		sql_*				SQL functions
  *
@@ -31,13 +38,30 @@
 
 #include "groups.h"
 #include "guc.h"
+#include "incidents.h"
 #include "pool_monitor.h"
 #include "rejections.h"
 #include "session_stats.h"
 #include "shared_state.h"
+#include "stats_file.h"
 #include "worker.h"
 
 PG_MODULE_MAGIC;
+
+/*
+ * Save when the server shuts down.  This runs in the postmaster, when all
+ * sessions have ended and counted what they had.
+ */
+static void
+save_at_shutdown(int code, Datum arg)
+{
+	if (code != 0)
+		return;
+	if (pmon_save)
+		pmon_save_file();
+	else
+		pmon_remove_file();
+}
 
 /* Fill shared memory that is new. */
 static void
@@ -45,6 +69,9 @@ init_shared_contents(void)
 {
 	pmon_init_groups();
 	pmon_init_rejections();
+	if (pmon_save)
+		pmon_restore_file();
+	on_shmem_exit(save_at_shutdown, (Datum) 0);
 }
 
 void
@@ -57,6 +84,7 @@ _PG_init(void)
 		IsBinaryUpgrade || !IsPostmasterEnvironment)
 		return;
 
+	pmon_request_part((void **) &pmon_incidents, sizeof(PmonIncidents));
 	pmon_request_shared_state(init_shared_contents);
 	pmon_install_session_hooks();
 	pmon_install_rejection_hook();

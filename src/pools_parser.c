@@ -374,9 +374,9 @@ set_duration(PoolsParser *parser, const PoolWord *word)
 			return refuse(parser, word->start, NULL,
 						  "%s is outside the valid range (0 to %s)",
 						  word->shown, PMON_MAX_DURATION_TEXT);
-		case PMON_DURATION_TOO_SHORT:
+		case PMON_DURATION_ROUNDS_TO_ZERO:
 			return refuse(parser, word->start, "Zero means never.",
-						  "%s is less than one millisecond", word->shown);
+						  "%s rounds to zero", word->shown);
 	}
 
 	return true;
@@ -416,8 +416,7 @@ find_key(PoolsParser *parser, const PoolWord *word)
 {
 	for (int i = 0; i < lengthof(pool_keys); i++)
 	{
-		if (word->length >= sizeof(word->chars) ||
-			strcmp(word->chars, pool_keys[i].name) != 0)
+		if (strcmp(word->chars, pool_keys[i].name) != 0)
 			continue;
 
 		parser->key = &pool_keys[i];

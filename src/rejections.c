@@ -226,9 +226,9 @@ evict_rejection(void)
 	pmon->rejections--;
 }
 
-/* Count one rejection under its names. */
+/* Count rejections under their names. */
 static void
-add_rejection(const PmonRejectionKey *key, TimestampTz at)
+add_rejections(const PmonRejectionKey *key, uint64 rejected, TimestampTz at)
 {
 	RejectionHashEntry *entry;
 	PmonRejection *rejection;
@@ -252,7 +252,7 @@ add_rejection(const PmonRejectionKey *key, TimestampTz at)
 	}
 
 	rejection = &pmon_rejections[entry->place];
-	rejection->rejected++;
+	rejection->rejected += rejected;
 	rejection->last_at = Max(rejection->last_at, at);
 }
 
@@ -270,7 +270,7 @@ take_entry(const PmonQueuedRejection *entry)
 	key.usename[NAMEDATALEN - 1] = '\0';
 	key.application_name[NAMEDATALEN - 1] = '\0';
 	if (key.reason >= 0 && key.reason < PMON_REJECT_REASONS)
-		add_rejection(&key, entry->at);
+		add_rejections(&key, 1, entry->at);
 }
 
 /* Has the entry that is next in line been unpublished for too long? */
@@ -320,6 +320,13 @@ pmon_fold_rejections(void)
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
 	fold_queue();
 	LWLockRelease(PmonLock());
+}
+
+void
+pmon_restore_rejection(const PmonRejection *saved)
+{
+	if (saved->key.reason >= 0 && saved->key.reason < PMON_REJECT_REASONS)
+		add_rejections(&saved->key, saved->rejected, saved->last_at);
 }
 
 uint64

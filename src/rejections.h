@@ -25,6 +25,12 @@ extern void pmon_install_rejection_hook(void);
  */
 extern void pmon_fold_rejections(void);
 
+/*
+ * Put back what an earlier server knew; what does not fit joins "<other>".
+ * For server start: wants no lock.
+ */
+extern void pmon_restore_rejection(const PmonRejection *saved);
+
 /* All logins refused since the last reset, and the last one's time or 0. */
 extern uint64 pmon_rejected(void);
 extern TimestampTz pmon_last_rejected_at(void);

@@ -5,8 +5,8 @@
  *
  * Only the slots whose live bit is set are read, so an empty slot costs
  * nothing but its bit.  The sessions are counted by the place of their group,
- * in memory of the worker; then the lock is taken once, and the counts go to
- * the groups and applications.
+ * in memory of the worker; then the lock is taken once, to add the groups up
+ * by application and to raise their peaks.
  *
  * A session's group is read without a lock.  The session may leave it, and
  * the place may go to another group, before the counts are applied: so its id
@@ -23,6 +23,8 @@
 
 #include "backend_reader.h"
 #include "groups.h"
+#include "history_writer.h"
+#include "incidents.h"
 #include "rejections.h"
 #include "sampler.h"
 
@@ -30,20 +32,27 @@
 typedef struct GroupSample
 {
 	uint32		id;				/* PmonGroup.id */
-	int			checked_out;
+	int			states[PMON_STATES];
 } GroupSample;
 
 static GroupSample *group_samples;	/* one for each place of a group */
 static int *touched;			/* the places that this sample found */
 static int	ntouched;
-static int *application_checked_out;	/* by the place of the application */
+
+static PmonServerSample sample;
+static int *application_index;	/* in sample.applications, by place */
 
 void
 pmon_sampler_init(void)
 {
 	group_samples = palloc0(sizeof(GroupSample) * pmon->max_groups);
 	touched = palloc(sizeof(int) * pmon->max_groups);
-	application_checked_out = palloc0(sizeof(int) * pmon->max_groups);
+	sample.applications = palloc(sizeof(PmonApplicationSample) * pmon->max_groups);
+	application_index = palloc(sizeof(int) * pmon->max_groups);
+	for (int i = 0; i < pmon->max_groups; i++)
+		application_index[i] = PMON_NONE;
+	pmon_history_writer_init();
+	pmon_incidents_init();
 }
 
 /* Count one session. */
@@ -54,10 +63,10 @@ count_session(int slot)
 	int			place = *((volatile int *) &session->group);
 	uint32		id = *((volatile uint32 *) &session->group_id);
 	GroupSample *group;
-	PmonSample	sample;
+	PmonSample	read;
 
 	/* not logged in yet, or no longer there */
-	if (place == PMON_NONE || !pmon_read_sample(slot, &sample))
+	if (place == PMON_NONE || !pmon_read_sample(slot, &read))
 		return;
 
 	group = &group_samples[place];
@@ -66,8 +75,7 @@ count_session(int slot)
 		group->id = id;
 		touched[ntouched++] = place;
 	}
-	if (PmonIsCheckedOut(sample.state))
-		group->checked_out++;
+	group->states[read.state]++;
 }
 
 static void
@@ -78,20 +86,53 @@ count_sessions(void)
 	{
 		uint64		bits = pg_atomic_read_u64(&pmon_live[word]);
 
-		while (bits != 0)
-		{
-			int			bit = pg_rightmost_one_pos64(bits);
-
-			count_session(word * 64 + bit);
-			bits &= bits - 1;
-		}
+		for (; bits != 0; bits &= bits - 1)
+			count_session(word * 64 + pg_rightmost_one_pos64(bits));
 	}
 }
 
-/* Update the groups and applications, and forget the counts.  Wants the lock. */
+/* Turn counts by state into the figures that history keeps. */
 static void
-apply_counts(TimestampTz now)
+get_figures(const int *states, int *figures)
 {
+	memset(figures, 0, sizeof(int) * PMON_FIGURES);
+	for (int i = 0; i < PMON_STATES; i++)
+	{
+		figures[PMON_CONNECTIONS] += states[i];
+		if (PmonIsCheckedOut(i))
+			figures[PMON_CHECKED_OUT] += states[i];
+	}
+	figures[PMON_ACTIVE] = states[PMON_STATE_ACTIVE];
+	figures[PMON_IDLE] = states[PMON_STATE_IDLE];
+	figures[PMON_IDLE_IN_TRANSACTION] =
+		states[PMON_STATE_IDLE_IN_TRANSACTION] +
+		states[PMON_STATE_IDLE_IN_TRANSACTION_ABORTED];
+}
+
+/* This sample's element for an application */
+static PmonApplicationSample *
+application_sample(int place)
+{
+	PmonApplicationSample *application;
+
+	if (application_index[place] == PMON_NONE)
+	{
+		application_index[place] = sample.napplications;
+		application = &sample.applications[sample.napplications++];
+		memset(application, 0, sizeof(*application));
+		application->place = place;
+		application->id = pmon_applications[place].id;
+	}
+	return &sample.applications[application_index[place]];
+}
+
+/* Add the groups up, raise their peaks, and forget the counts.  Wants the lock. */
+static void
+apply_groups(void)
+{
+	sample.napplications = 0;
+	memset(sample.figures, 0, sizeof(sample.figures));
+
 	for (int i = 0; i < ntouched; i++)
 	{
 		PmonGroup  *group = &pmon_groups[touched[i]];
@@ -99,45 +140,69 @@ apply_counts(TimestampTz now)
 
 		if (group->in_use && group->id == counts->id)
 		{
-			pmon_raise_peak(&group->peak_checked_out, counts->checked_out, now);
-			application_checked_out[group->application] += counts->checked_out;
+			PmonApplicationSample *application = application_sample(group->application);
+			int			figures[PMON_FIGURES];
+
+			get_figures(counts->states, figures);
+			pmon_raise_peak(&group->peak_checked_out,
+							figures[PMON_CHECKED_OUT], sample.at);
+			for (int f = 0; f < PMON_FIGURES; f++)
+			{
+				application->figures[f] += figures[f];
+				sample.figures[f] += figures[f];
+			}
 		}
+		memset(counts, 0, sizeof(*counts));
 	}
 
-	/* an application's count is complete only now */
-	for (int i = 0; i < ntouched; i++)
+	for (int i = 0; i < sample.napplications; i++)
 	{
-		PmonGroup  *group = &pmon_groups[touched[i]];
-		PmonApplication *application = &pmon_applications[group->application];
+		PmonApplicationSample *application = &sample.applications[i];
 
-		pmon_raise_peak(&application->peak_checked_out,
-						application_checked_out[group->application], now);
-		application_checked_out[group->application] = 0;
-		memset(&group_samples[touched[i]], 0, sizeof(GroupSample));
+		pmon_raise_peak(&pmon_applications[application->place].peak_checked_out,
+						application->figures[PMON_CHECKED_OUT], sample.at);
+		application_index[application->place] = PMON_NONE;
 	}
+}
+
+/* Tell how the sample went.  Wants the lock. */
+static void
+note_sample(uint64 missed, const instr_time *start)
+{
+	instr_time	duration;
+	uint64		ns;
+
+	INSTR_TIME_SET_CURRENT(duration);
+	INSTR_TIME_SUBTRACT(duration, *start);
+	ns = (uint64) (INSTR_TIME_GET_DOUBLE(duration) * 1e9);
+
+	pmon->samples++;
+	pmon->missed_samples += missed;
+	pmon->last_sample_at = sample.at;
+	pmon->last_sample_duration = ns;
+	pmon->sample_duration_max = Max(pmon->sample_duration_max, ns);
 }
 
 void
 pmon_take_sample(uint64 missed)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	instr_time	start;
-	instr_time	end;
-	uint64		duration;
 
 	INSTR_TIME_SET_CURRENT(start);
 	pmon_fold_rejections();
+
+	sample.at = GetCurrentTimestamp();
+	sample.max_connections = MaxConnections;
+	sample.ordinary_slots = pmon_ordinary_slots();
+	sample.rejected = pmon_rejected();
+	sample.terminated = 0;
 	count_sessions();
 
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
-	apply_counts(now);
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, start);
-	duration = (uint64) (INSTR_TIME_GET_DOUBLE(end) * 1e9);
-	pmon->samples++;
-	pmon->missed_samples += missed;
-	pmon->last_sample_at = now;
-	pmon->last_sample_duration = duration;
-	pmon->sample_duration_max = Max(pmon->sample_duration_max, duration);
+	apply_groups();
+	note_sample(missed, &start);
 	LWLockRelease(PmonLock());
+
+	pmon_write_history(&sample);
+	pmon_check_utilization(sample.figures[PMON_CONNECTIONS]);
 }

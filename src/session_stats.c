@@ -89,7 +89,7 @@ leave_group(TimestampTz now)
 	pmon_clear_slot(my_slot);
 	if (now > since)
 		group->counters.session_time += now - since;
-	pmon_leave_group(my_slot->group);
+	pmon_leave_group(my_slot->group, now);
 	my_slot->group = PMON_NONE;
 }
 

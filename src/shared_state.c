@@ -14,9 +14,11 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "history.h"
 #include "shared_state.h"
 
 #define LOCK_TRANCHE	"pool_monitor"
+#define LOCKS			2
 
 PmonShared *pmon = NULL;
 pg_atomic_uint64 *pmon_live = NULL;
@@ -29,7 +31,18 @@ HTAB	   *pmon_group_hash = NULL;
 HTAB	   *pmon_application_hash = NULL;
 HTAB	   *pmon_rejection_hash = NULL;
 
-static LWLock *pmon_lock = NULL;
+static LWLockPadded *locks = NULL;
+
+/* Parts that layers above have asked for */
+#define MAX_PARTS	8
+
+static struct
+{
+	void	  **pointer;
+	Size		bytes;
+}			parts[MAX_PARTS];
+static int	nparts = 0;
+
 static void (*init_contents) (void) = NULL;
 
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
@@ -40,7 +53,13 @@ static shmem_request_hook_type prev_shmem_request_hook = NULL;
 LWLock *
 PmonLock(void)
 {
-	return pmon_lock;
+	return &locks[0].lock;
+}
+
+LWLock *
+PmonIncidentLock(void)
+{
+	return &locks[1].lock;
 }
 
 /*
@@ -51,6 +70,7 @@ static Size
 lay_out(char *base, int max_backends, int max_groups)
 {
 	Size		size = 0;
+	char	   *history = NULL;
 
 #define PART(pointer, bytes) \
 	do { \
@@ -66,9 +86,15 @@ lay_out(char *base, int max_backends, int max_groups)
 	PART(pmon_applications, mul_size(sizeof(PmonApplication), max_groups));
 	PART(pmon_rejections, mul_size(sizeof(PmonRejection), PMON_MAX_REJECTIONS));
 	PART(pmon_queue, sizeof(PmonRejectionQueue));
+	PART(history, pmon_history_bytes(pmon_history_size));
+
+	for (int i = 0; i < nparts; i++)
+		PART(*parts[i].pointer, parts[i].bytes);
 
 #undef PART
 
+	if (base != NULL)
+		pmon_attach_history(history, pmon_history_size);
 	return size;
 }
 
@@ -130,7 +156,7 @@ pmon_shmem_request(void)
 	size = lay_out(NULL, PmonMaxBackends(), pmon_max_groups);
 	size = add_size(size, hash_tables_size(pmon_max_groups));
 	RequestAddinShmemSpace(size);
-	RequestNamedLWLockTranche(LOCK_TRANCHE, 1);
+	RequestNamedLWLockTranche(LOCK_TRANCHE, LOCKS);
 }
 
 /*
@@ -163,7 +189,7 @@ pmon_shmem_startup(void)
 	pmon_rejection_hash = init_hash_table("pool_monitor rejections",
 										  PMON_MAX_REJECTIONS,
 										  sizeof(PmonRejectionKey));
-	pmon_lock = &GetNamedLWLockTranche(LOCK_TRANCHE)->lock;
+	locks = GetNamedLWLockTranche(LOCK_TRANCHE);
 
 	if (!found)
 	{
@@ -172,10 +198,20 @@ pmon_shmem_startup(void)
 		pmon->max_backends = max_backends;
 		pmon->max_groups = pmon_max_groups;
 		init_slots();
+		pmon_init_history(pmon_history_size);
 		init_contents();
 	}
 
 	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+pmon_request_part(void **pointer, Size bytes)
+{
+	Assert(nparts < MAX_PARTS);
+	parts[nparts].pointer = pointer;
+	parts[nparts].bytes = bytes;
+	nparts++;
 }
 
 void

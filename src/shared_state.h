@@ -16,6 +16,9 @@
  *							was refused
  *		three hash tables	from the keys to the places in those arrays
  *		PmonRejectionQueue	refused logins on their way into PmonRejection[]
+ *		two rings			the history; see history.h
+ *		PmonIncidents		incidents, with a lock of their own; see
+ *							incidents.h
  *
  * Protection.  One LWLock, PmonLock(), protects the groups, applications and
  * rejections, their hash tables, and the header where its comments say so.
@@ -81,6 +84,14 @@ typedef struct PmonHoldTotals
 	uint64		buckets[PMON_HOLD_BUCKETS];
 } PmonHoldTotals;
 
+/* The figures that sizing needs; signed, since they may be differences */
+typedef struct PmonHoldBrief
+{
+	int64		transactions;
+	double		sum;			/* ms */
+	double		square_sum;		/* ms squared */
+} PmonHoldBrief;
+
 /*
  * One a backend, at its place in the status array.  pid is set before the
  * slot's live bit and cleared after it.  group and what follows it up to hold
@@ -134,18 +145,26 @@ typedef struct PmonGroup
 	PmonPeak	peak_connections;
 	PmonPeak	peak_checked_out;	/* as sampled */
 	TimestampTz counted_since;	/* start, or the last reset */
+	TimestampTz last_used;		/* when a session last left; 0: none has */
 	int			lru_prev;		/* the list of groups without sessions, from */
 	int			lru_next;		/* the least recently used on; or free places */
 	PmonCounters counters;
 } PmonGroup;
 
+/*
+ * An application is remembered, for the sake of its history, after its last
+ * group is gone, until its place is wanted.
+ */
 typedef struct PmonApplication
 {
 	char		application_name[NAMEDATALEN];	/* padded with zeroes */
 	bool		in_use;
 	uint32		id;				/* new each time the place is taken */
-	int			next_free;		/* while not in use */
 	int			groups;			/* groups of this application */
+	int			lru_prev;		/* the list of applications without groups, */
+	int			lru_next;		/* by when they lost the last; or free places */
+	PmonHoldBrief moved;		/* came from other applications' groups, less
+								 * what went there */
 	int			connections;
 	PmonPeak	peak_connections;
 	PmonPeak	peak_checked_out;	/* as sampled */
@@ -219,6 +238,15 @@ typedef struct PmonShared
 	uint64		sample_duration_max;	/* ns */
 	uint64		missed_samples;
 
+	/* saving; written by the worker under PmonLock() */
+	TimestampTz saved_at;
+	uint64		save_failures;
+	TimestampTz restored_from;
+
+	/* what the last sample found counted; the worker's own */
+	uint64		sampled_rejected;
+	uint64		sampled_terminated;
+
 	/*
 	 * The worker's latch, so that anybody can wake it.  It points into a
 	 * PGPROC, so it stays valid memory; when the worker is gone, setting it
@@ -230,11 +258,15 @@ typedef struct PmonShared
 	TimestampTz stats_reset;	/* 0: never since the server started */
 	int			connections;	/* sessions logged in */
 	PmonPeak	peak_connections;
+	PmonPeak	incident_peak;	/* since the current incident started */
 	uint64		groups_evicted;
 	int			groups;			/* places in use */
+	int			applications;	/* likewise */
 	uint32		next_id;		/* for PmonGroup.id and PmonApplication.id */
 	int			lru_first;		/* groups without sessions, by last use */
 	int			lru_last;
+	int			unused_first;	/* applications without groups */
+	int			unused_last;
 	int			first_free_group;
 	int			first_free_application;
 	int			rejections;		/* places in use */
@@ -255,8 +287,12 @@ extern HTAB *pmon_group_hash;
 extern HTAB *pmon_application_hash;
 extern HTAB *pmon_rejection_hash;
 
-/* The lock that the memory map above speaks of */
+/*
+ * The locks: of what the memory map above says, and of the incidents.  Who
+ * needs both takes the incidents' first.
+ */
 extern LWLock *PmonLock(void);
+extern LWLock *PmonIncidentLock(void);
 
 /* The number of words at pmon_live */
 #define PmonLiveWords()		((pmon->max_backends + 63) / 64)
@@ -267,5 +303,11 @@ extern LWLock *PmonLock(void);
  * time the memory is new: at server start and after a crash.
  */
 extern void pmon_request_shared_state(void (*init) (void));
+
+/*
+ * Ask for another part of shared memory, which is zeroed when it is new;
+ * *pointer is set to it.  For layers above; call it before the function above.
+ */
+extern void pmon_request_part(void **pointer, Size bytes);
 
 #endif							/* PMON_SHARED_STATE_H */

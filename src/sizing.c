@@ -95,23 +95,22 @@ pmon_expected_wait(int servers, double offered_load, double hold_mean,
 
 /*
  * The smallest number of servers with which at most 1 - percentile of the
- * transactions wait longer than the target, or -1.
+ * transactions wait longer than the target, or -1; k is their variability.
  *
  * P(wait > t) falls with every server, and each step of the recurrence gives
  * C for one more, so that the search costs no more than one evaluation of C
  * at its result.
  */
 static int
-smallest_sufficient(double offered_load, const PmonSizingInput *input)
+smallest_sufficient(double offered_load, double k,
+					const PmonSizingInput *input)
 {
 	double		tail = 1.0 - input->percentile;
-	double		scale = input->hold_mean * variability(input->hold_cv);
+	double		scale = input->hold_mean * k;
 	double		inverse_b = 1.0;
 
 	if (offered_load <= 0)
 		return 1;
-	if (offered_load >= PMON_SIZING_MAX)
-		return -1;
 
 	for (int servers = 1; servers <= PMON_SIZING_MAX; servers++)
 	{
@@ -197,6 +196,16 @@ choose_note(const PmonSizingInput *input, const PmonSizingResult *result,
 	if (!(input->hold_cv >= 0))
 		return "the variation of hold times is unknown and was taken to be that of exponential ones";
 
+	/*
+	 * With hold times that vary little, waits are shorter on average, but not
+	 * exponential: short ones can be likelier than the formula has it.  The
+	 * size for exponential hold times is then enough.
+	 */
+	if (input->hold_cv < 1 &&
+		smallest_sufficient(result->offered_load / Max(input->instances, 1),
+							1.0, input) != result->recommended)
+		return PMON_SIZING_NOTE_STEADY;
+
 	return NULL;
 }
 
@@ -223,7 +232,9 @@ pmon_sizing(const PmonSizingInput *input, PmonSizingResult *result)
 	}
 
 	load = result->offered_load / instances;
-	result->recommended = smallest_sufficient(load, input);
+	result->recommended = smallest_sufficient(load,
+											  variability(input->hold_cv),
+											  input);
 	if (result->recommended >= 0)
 	{
 		needed = (int64) result->recommended * instances;

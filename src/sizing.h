@@ -22,6 +22,10 @@
  * and the size recommended is the smallest c > a for which that is at most
  * 1 - percentile for the wait that is still acceptable.
  *
+ * Against a discrete-event simulation (test_sizing.c) that size is the smallest
+ * sufficient one or one above it, except that it can be one too small where hold
+ * times vary little (cv well below 1); the note then says so.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef PMON_SIZING_H
@@ -29,6 +33,10 @@
 
 /* The largest size considered: MAX_BACKENDS, no server takes more. */
 #define PMON_SIZING_MAX			262143
+
+/* The note on a size that can be too small by one although the formula holds */
+#define PMON_SIZING_NOTE_STEADY \
+	"hold times vary little and waits are not exponential: one connection more may be needed"
 
 /* With fewer transactions than this, the note says that they are few. */
 #define PMON_SIZING_FEW			100

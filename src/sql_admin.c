@@ -14,6 +14,8 @@
 
 #include "group_snapshot.h"
 #include "groups.h"
+#include "history.h"
+#include "incidents.h"
 #include "rejections.h"
 #include "result_set.h"
 #include "sql_admin.h"
@@ -68,9 +70,9 @@ pool_monitor_info(PG_FUNCTION_ARGS)
 	pmon_put_int(&row, pmon->max_groups);
 	pmon_put_bigint(&row, pmon->groups_evicted);
 	pmon_put_bigint(&row, pmon->memory_bytes);
-	pmon_put_null(&row);		/* saved_at */
-	pmon_put_null(&row);		/* save_failures */
-	pmon_put_null(&row);		/* restored_from */
+	pmon_put_time(&row, pmon->saved_at);
+	pmon_put_bigint(&row, pmon->save_failures);
+	pmon_put_time(&row, pmon->restored_from);
 	pmon_put_time(&row, pmon->stats_reset);
 	LWLockRelease(PmonLock());
 
@@ -172,6 +174,9 @@ pool_monitor_reset(PG_FUNCTION_ARGS)
 	TimestampTz now = GetCurrentTimestamp();
 
 	reset(NULL, now);
+	pmon_ring_forget(pmon_sample_ring);
+	pmon_ring_forget(pmon_minute_ring);
+	pmon_reset_incidents();
 	PG_RETURN_TIMESTAMPTZ(now);
 }
 

@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "incidents.h"
 #include "live_counts.h"
 #include "rejections.h"
 #include "result_set.h"
@@ -26,13 +27,6 @@ PG_FUNCTION_INFO_V1(pool_monitor_connections);
 PG_FUNCTION_INFO_V1(pool_monitor_database_counts);
 PG_FUNCTION_INFO_V1(pool_monitor_role_counts);
 
-/* Slots that ordinary roles can use: at least 1 */
-static int
-ordinary_slots(void)
-{
-	return Max(MaxConnections - PmonReservedSlots(), 1);
-}
-
 static const char *
 server_status(double utilization, bool exhausted)
 {
@@ -43,6 +37,15 @@ server_status(double utilization, bool exhausted)
 	if (utilization * 100 >= pmon_warning_threshold)
 		return "warning";
 	return "healthy";
+}
+
+static void
+put_incident(PmonRow *row, int64 incident)
+{
+	if (incident != 0)
+		pmon_put_bigint(row, incident);
+	else
+		pmon_put_null(row);
 }
 
 /* The columns of pool_monitor_status that only the preloaded library knows */
@@ -69,7 +72,7 @@ put_recorded_status(PmonRow *row)
 	pmon_put_bigint(row, pmon_rejected());
 	pmon_put_time(row, pmon_last_rejected_at());
 	pmon_put_null(row);			/* terminated */
-	pmon_put_null(row);			/* current_incident */
+	put_incident(row, pmon_current_incident());
 	pmon_put_time(row, stats_reset);
 }
 
@@ -83,11 +86,11 @@ pool_monitor_status(PG_FUNCTION_ARGS)
 	int			available;
 
 	pmon_count_all(&counts);
-	utilization = (double) counts.connections / ordinary_slots();
+	utilization = (double) counts.connections / pmon_ordinary_slots();
 
 	/* a login that is not authenticated yet has its slot, but no entry */
 	available = exhausted ? 0 :
-		Max(ordinary_slots() - counts.connections, 1);
+		Max(pmon_ordinary_slots() - counts.connections, 1);
 
 	pmon_put_text(&row, server_status(utilization, exhausted));
 	pmon_put_int(&row, MaxConnections);

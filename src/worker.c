@@ -29,9 +29,12 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "history_writer.h"
+#include "incidents.h"
 #include "rejections.h"
 #include "sampler.h"
 #include "shared_state.h"
+#include "stats_file.h"
 #include "worker.h"
 
 #define LIBRARY				"pool_monitor"
@@ -95,6 +98,7 @@ worker_exit(int code, Datum arg)
 {
 	/* an error may have brought us here from anywhere */
 	LWLockReleaseAll();
+	pmon_flush_history();
 	announce(0);
 }
 
@@ -128,10 +132,27 @@ sample_if_due(double due)
 	return missed > 0 ? now + pmon_sample_interval : due + pmon_sample_interval;
 }
 
+/*
+ * Save if that is due at that time.  Returns when it is due next.
+ */
+static double
+save_if_due(double due)
+{
+	double		now = monotonic_ms();
+	double		interval = pmon_save_interval * 1000.0;
+
+	if (now < due)
+		return Min(due, now + interval);
+	if (pmon_save)
+		pmon_save_file();
+	return now + interval;
+}
+
 void
 pmon_worker_main(Datum main_arg)
 {
 	double		due;
+	double		save_due;
 	uint32		wait_event;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -145,13 +166,15 @@ pmon_worker_main(Datum main_arg)
 	wait_event = PmonWaitEvent("PoolMonitorSampler");
 
 	due = monotonic_ms();
+	save_due = due + pmon_save_interval * 1000.0;
 	while (!ShutdownRequestPending)
 	{
 		double		wait;
 
 		due = sample_if_due(due);
+		save_due = save_if_due(save_due);
 
-		wait = due - monotonic_ms();
+		wait = Min(due, save_due) - monotonic_ms();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 wait > 0 ? (long) (wait + 1) : 0, wait_event);
 		ResetLatch(MyLatch);
@@ -163,6 +186,7 @@ pmon_worker_main(Datum main_arg)
 			ProcessConfigFile(PGC_SIGHUP);
 		}
 		pmon_fold_rejections();
+		pmon_check_rejections();
 	}
 
 	proc_exit(1);

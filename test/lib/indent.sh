@@ -30,6 +30,14 @@ never="ANY|FD_SET|U|abs|allocfunc|boolean|date|digit|ilist|interval|iterator|oth
 # What compat.h may name under a version test that is false here.
 newer="bool ProcNumber pqsigfunc pg_siginfo ShmemCallbacks regex_t"
 
+# Debian's pg-bsd-indent or that of a server: 2.1.3 and later format otherwise.
+indent=
+for file in /usr/bin/pg_bsd_indent /usr/lib/postgresql/*/bin/pg_bsd_indent "$(${PG_CONFIG:-pg_config} --bindir)/pg_bsd_indent"; do
+	[ -x "$file" ] || continue
+	case $($file --version) in *" 2.1.1 "* | *" 2.1.2 "*) indent=$file; break ;; esac
+done
+[ -n "$indent" ] || { echo "no pg_bsd_indent 2.1.1 or 2.1.2 found" >&2; exit 1; }
+
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -63,7 +71,7 @@ indented()
 	perl -0pe '$_ .= "\n" unless /\n\z/;
 		s!^([ \t]*)//(.*)$!$1/* $2 */!gm;
 		s!/\* +---!/*---X_X!g; tr/\x80/\x01/;' "$1" |
-		pg_bsd_indent $options -U"$tmp/typedefs" 2>"$tmp/errors" |
+		"$indent" $options -U"$tmp/typedefs" 2>"$tmp/errors" |
 		perl -0pe 'tr/\x01/\x80/; s!/\*---X_X!/* ---!g;
 			s!\*/(/\*.*\*/)$!*/\t$1!gm;
 			s!^([A-Za-z_]\S*)[ \t]+\*$!$1 *!gm;'

@@ -41,11 +41,12 @@ headers()
 
 shell_syntax()
 {
-	local file bad=0
+	local file first bad=0
 
 	while read -r file; do
-		bash -n "$file" || bad=1
-	done < <(grep -rlE '^#!.*\b(ba)?sh$' . ; find . -name '*.sh')
+		IFS= read -r first <"$file"
+		case $file:$first in *.sh:* | *:'#!'*sh) bash -n "$file" || bad=1 ;; esac
+	done < <(find . -type f ! -name '*.o' ! -name '*.so')
 	return $bad
 }
 

@@ -72,7 +72,9 @@ need_packages()
 				[ -n "${PG_CONFIG:-}" ] || packages+=("postgresql-$major" "postgresql-server-dev-$major")
 				;;
 			test)
-				packages+=(perl binutils libipc-run-perl libtap-parser-sourcehandler-pgtap-perl pg-bsd-indent)
+				packages+=(perl binutils libipc-run-perl libtap-parser-sourcehandler-pgtap-perl)
+				# in newer releases it comes with postgresql-server-dev
+				! apt-cache policy pg-bsd-indent | grep 'Candidate: [0-9]' >/dev/null || packages+=(pg-bsd-indent)
 				[ -n "${PG_CONFIG:-}" ] || packages+=("postgresql-$major-pgtap")
 				;;
 			clients)

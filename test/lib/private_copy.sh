@@ -49,7 +49,7 @@ copy_tree()
 				[ ! -e "$file" ] || printf '%s\0' "$file"
 			done
 	else
-		find . -type f -print0
+		find . -path ./.git -prune -o -type f -print0
 	fi | tar --null --no-recursion -T - -cf - | tar -xf - -C "$1"
 }
 

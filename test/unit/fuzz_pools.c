@@ -105,7 +105,7 @@ draw_pattern(const char *key, bool *given, char *field)
 {
 	static const char *const pieces[] = {
 		"a", "api", "-", "*", "?", " ", ";", ":", "=", "\"", "é", "€", "😀", "/",
-		"'", "\\", "#", ",", "1", "\xC3", "\x80", "\n"
+		"'", "\\", "#", ",", "1", "\xC3", "\x80", "\n", "\t", "\v", "\f", "\r"
 	};
 
 	if (!one_in(3))
@@ -117,7 +117,7 @@ draw_pattern(const char *key, bool *given, char *field)
 	put_blanks(1);
 	put(key);
 	put("=");
-	put_word(field, " \n;:\"");
+	put_word(field, " \n\t\v\f\r;:\"");
 }
 
 static void

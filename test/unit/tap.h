@@ -48,8 +48,10 @@ pg_snprintf(char *str, size_t count, const char *fmt,...)
 static int	tap_count = 0;
 static int	tap_failed = 0;
 
+static inline bool ok(bool holds, const char *fmt,...) pg_attribute_printf(2, 3);
+
 /* State one fact; returns whether it holds. */
-static inline bool pg_attribute_printf(2, 3)
+static inline bool
 ok(bool holds, const char *fmt,...)
 {
 	va_list		args;

@@ -1,0 +1,320 @@
+/*-------------------------------------------------------------------------
+ *
+ * history_writer.c
+ *	  Writes samples to the history, and rolls them up into minutes.
+ *
+ * The sums of the current minute are in the worker's own memory, by the place
+ * of the application.  The transactions of a minute are the difference of the
+ * exact counters at its end and at its beginning.
+ *
+ * A minute that the worker did not finish (it was terminated, and started
+ * again) is written in two parts; readers add them up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "port/pg_bitutils.h"
+#include "utils/timestamp.h"
+
+#include "groups.h"
+#include "history_writer.h"
+
+/* The place of "<other>", which is made first and never goes away */
+#define OTHER_PLACE		0
+
+/* One application in the current minute */
+typedef struct ApplicationMinute
+{
+	uint32		id;				/* 0: not seen in this minute */
+	uint32		sums[PMON_FIGURES];
+	uint16		maxima[PMON_FIGURES];
+} ApplicationMinute;
+
+/* The server in the current minute */
+typedef struct ServerMinute
+{
+	TimestampTz at;
+	uint32		samples;
+	int			max_connections;
+	double		utilization_max;
+	uint32		rejected;
+	uint32		terminated;
+	uint64		sums[PMON_FIGURES];
+	uint32		maxima[PMON_FIGURES];
+} ServerMinute;
+
+/* The transactions of one application, in all */
+typedef struct ApplicationTotal
+{
+	uint32		id;
+	PmonHoldBrief brief;
+} ApplicationTotal;
+
+static ServerMinute minute;
+static ApplicationMinute *application_minutes;	/* by place */
+static ApplicationTotal *totals_before; /* by place, at the minute's start */
+static ApplicationTotal *totals_now;
+static PmonSampleRecord *sample_record; /* room for the largest of each */
+static PmonMinuteRecord *minute_record;
+
+/* What each application has counted in all, less what came from others */
+static void
+read_totals(ApplicationTotal *totals)
+{
+	int			ngroups = 0;
+
+	memset(totals, 0, sizeof(ApplicationTotal) * pmon->max_groups);
+
+	LWLockAcquire(PmonLock(), LW_SHARED);
+	for (int i = 0; i < pmon->max_groups && ngroups < pmon->groups; i++)
+	{
+		PmonGroup  *group = &pmon_groups[i];
+
+		if (!group->in_use)
+			continue;
+		pmon_add_brief(&totals[group->application].brief, &group->counters.hold);
+		ngroups++;
+	}
+	for (int word = 0; word < PmonLiveWords(); word++)
+	{
+		uint64		bits = pg_atomic_read_u64(&pmon_live[word]);
+
+		for (; bits != 0; bits &= bits - 1)
+		{
+			PmonSlot   *slot = &pmon_slots[word * 64 + pg_rightmost_one_pos64(bits)];
+			PmonHoldTotals hold;
+
+			if (slot->group == PMON_NONE)
+				continue;
+			hold.transactions = hold.time_sum = hold.time_max = 0;
+			hold.square_sum = 0;
+			pmon_add_slot(&hold, slot, false);
+			pmon_add_brief(&totals[pmon_groups[slot->group].application].brief, &hold);
+		}
+	}
+	for (int i = 0; i < pmon->max_groups; i++)
+	{
+		PmonApplication *application = &pmon_applications[i];
+
+		if (!application->in_use)
+			continue;
+		totals[i].id = application->id;
+		totals[i].brief.transactions -= application->moved.transactions;
+		totals[i].brief.sum -= application->moved.sum;
+		totals[i].brief.square_sum -= application->moved.square_sum;
+	}
+	LWLockRelease(PmonLock());
+}
+
+void
+pmon_history_writer_init(void)
+{
+	application_minutes = palloc0(sizeof(ApplicationMinute) * pmon->max_groups);
+	totals_before = palloc(sizeof(ApplicationTotal) * pmon->max_groups);
+	totals_now = palloc(sizeof(ApplicationTotal) * pmon->max_groups);
+	sample_record = palloc0(PmonRingMaxRecord(pmon_sample_ring->size));
+	minute_record = palloc0(PmonRingMaxRecord(pmon_minute_ring->size));
+	read_totals(totals_before);
+	minute.samples = 0;
+}
+
+static uint16
+clamp(int value)
+{
+	return (uint16) Min(value, PG_UINT16_MAX);
+}
+
+/* Write the sample as it is.  Applications that do not fit are left out. */
+static void
+write_sample(const PmonServerSample *sample, uint32 rejected, uint32 terminated)
+{
+	PmonSampleRecord *record = sample_record;
+	int			n = Min(sample->napplications, pmon_max_sample_entries());
+
+	record->record.count = n;
+	record->record.size = PmonSampleRecordSize(n);
+	record->at = sample->at;
+	record->max_connections = sample->max_connections;
+	record->ordinary_slots = sample->ordinary_slots;
+	record->rejected = rejected;
+	record->terminated = terminated;
+	for (int f = 0; f < PMON_FIGURES; f++)
+		record->figures[f] = sample->figures[f];
+
+	for (int i = 0; i < n; i++)
+	{
+		record->entries[i].id = sample->applications[i].id;
+		for (int f = 0; f < PMON_FIGURES; f++)
+			record->entries[i].figures[f] = clamp(sample->applications[i].figures[f]);
+	}
+	pmon_ring_append(pmon_sample_ring, &record->record);
+}
+
+/* Add one application's sample to its minute. */
+static void
+roll_up_application(const PmonApplicationSample *sample)
+{
+	ApplicationMinute *application = &application_minutes[sample->place];
+
+	/* the place had another application earlier in this minute: fold that */
+	if (application->id != 0 && application->id != sample->id)
+	{
+		ApplicationMinute *other = &application_minutes[OTHER_PLACE];
+
+		other->id = pmon_applications[OTHER_PLACE].id;
+		for (int f = 0; f < PMON_FIGURES; f++)
+		{
+			other->sums[f] += application->sums[f];
+			other->maxima[f] = Max(other->maxima[f], application->maxima[f]);
+		}
+		memset(application, 0, sizeof(*application));
+	}
+
+	application->id = sample->id;
+	for (int f = 0; f < PMON_FIGURES; f++)
+	{
+		application->sums[f] += sample->figures[f];
+		application->maxima[f] = Max(application->maxima[f], clamp(sample->figures[f]));
+	}
+}
+
+static void
+roll_up(const PmonServerSample *sample, uint32 rejected, uint32 terminated)
+{
+	minute.samples++;
+	minute.max_connections = sample->max_connections;
+	minute.utilization_max = Max(minute.utilization_max,
+								 (double) sample->figures[PMON_CONNECTIONS] /
+								 sample->ordinary_slots);
+	minute.rejected += rejected;
+	minute.terminated += terminated;
+	for (int f = 0; f < PMON_FIGURES; f++)
+	{
+		minute.sums[f] += sample->figures[f];
+		minute.maxima[f] = Max(minute.maxima[f], sample->figures[f]);
+	}
+	for (int i = 0; i < sample->napplications; i++)
+		roll_up_application(&sample->applications[i]);
+}
+
+/*
+ * What an application counted between two readings.  Where it counts less
+ * than before, it was reset, and has counted what it shows now since.
+ */
+static PmonHoldBrief
+transactions_between(const ApplicationTotal *before, const ApplicationTotal *now)
+{
+	PmonHoldBrief difference = now->brief;
+
+	if (before->id == now->id &&
+		before->brief.transactions <= now->brief.transactions)
+	{
+		difference.transactions -= before->brief.transactions;
+		difference.sum -= before->brief.sum;
+		difference.square_sum -= before->brief.square_sum;
+	}
+	difference.transactions = Max(difference.transactions, 0);
+	difference.sum = Max(difference.sum, 0);
+	difference.square_sum = Max(difference.square_sum, 0);
+	return difference;
+}
+
+/* Fill in one application's entry.  Returns false if there is nothing in it. */
+static bool
+make_minute_entry(int place, PmonMinuteEntry *entry)
+{
+	ApplicationMinute *application = &application_minutes[place];
+	PmonHoldBrief brief = transactions_between(&totals_before[place],
+											   &totals_now[place]);
+
+	if (application->id == 0 &&
+		(totals_now[place].id == 0 || brief.transactions == 0))
+		return false;
+
+	entry->id = application->id != 0 ? application->id : totals_now[place].id;
+	for (int f = 0; f < PMON_FIGURES; f++)
+	{
+		entry->averages[f] = (float) application->sums[f] / minute.samples;
+		entry->maxima[f] = application->maxima[f];
+	}
+	if (entry->id == totals_now[place].id)
+	{
+		entry->transactions = (uint32) Min(brief.transactions, PG_UINT32_MAX);
+		entry->hold_sum = brief.sum;
+		entry->hold_square_sum = brief.square_sum;
+	}
+	else
+		entry->transactions = entry->hold_sum = entry->hold_square_sum = 0;
+	return true;
+}
+
+/* Write the current minute and start with nothing. */
+static void
+finish_minute(void)
+{
+	PmonMinuteRecord *record = minute_record;
+	ApplicationTotal *swap;
+	int			n = 0;
+
+	read_totals(totals_now);
+	for (int i = 0; i < pmon->max_groups && n < pmon_max_minute_entries(); i++)
+	{
+		if (make_minute_entry(i, &record->entries[n]))
+			n++;
+	}
+
+	record->record.count = n;
+	record->record.size = PmonMinuteRecordSize(n);
+	record->at = minute.at;
+	record->samples = minute.samples;
+	record->max_connections = minute.max_connections;
+	record->utilization_max = minute.utilization_max;
+	record->rejected = minute.rejected;
+	record->terminated = minute.terminated;
+	for (int f = 0; f < PMON_FIGURES; f++)
+	{
+		record->averages[f] = (float) minute.sums[f] / minute.samples;
+		record->maxima[f] = minute.maxima[f];
+	}
+	pmon_ring_append(pmon_minute_ring, &record->record);
+
+	swap = totals_before;
+	totals_before = totals_now;
+	totals_now = swap;
+	memset(&minute, 0, sizeof(minute));
+	memset(application_minutes, 0, sizeof(ApplicationMinute) * pmon->max_groups);
+}
+
+/* How much a total has grown; a reset makes it start from 0 */
+static uint32
+growth(uint64 total, uint64 *last)
+{
+	uint64		grown = total >= *last ? total - *last : total;
+
+	*last = total;
+	return (uint32) Min(grown, PG_UINT32_MAX);
+}
+
+void
+pmon_write_history(const PmonServerSample *sample)
+{
+	TimestampTz minute_start = sample->at - sample->at % USECS_PER_MINUTE;
+	uint32		rejected = growth(sample->rejected, &pmon->sampled_rejected);
+	uint32		terminated = growth(sample->terminated, &pmon->sampled_terminated);
+
+	if (minute.samples > 0 && minute.at != minute_start)
+		finish_minute();
+	minute.at = minute_start;
+
+	write_sample(sample, rejected, terminated);
+	roll_up(sample, rejected, terminated);
+}
+
+void
+pmon_flush_history(void)
+{
+	if (minute.samples > 0)
+		finish_minute();
+}

@@ -1,0 +1,544 @@
+/*-------------------------------------------------------------------------
+ *
+ * stats_file.c
+ *	  Saves statistics, history and incidents to a file, and restores them.
+ *
+ * The file, in the byte order and the alignment of the machine:
+ *
+ *		FileHeader		magic number, version, sizes of the structs, and the
+ *						numbers of what follows
+ *		PmonApplication[], PmonGroup[], PmonRejection[]
+ *						as pmon_take_snapshot() copies them
+ *		PmonIncident[]
+ *		samples, minutes
+ *						the records of the two rings, the oldest first
+ *		pg_crc32c		of all before it
+ *
+ * It is written under another name, and renamed when it is durable, so a
+ * crash at any moment leaves a whole file.  It is read whole, and nothing of
+ * it is believed unless the CRC is right; sizes and numbers are checked even
+ * then.  A file that was made with other settings is used as far as there is
+ * room.  A file that came with a base backup tells of another server, and is
+ * left alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/xlog.h"
+#include "port/pg_crc32c.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "group_snapshot.h"
+#include "groups.h"
+#include "history.h"
+#include "incidents.h"
+#include "rejections.h"
+#include "stats_file.h"
+
+#define TEMPORARY_FILE	PMON_STATS_FILE ".tmp"
+#define BAD_FILE		PMON_STATS_FILE ".bad"
+
+#define MAGIC			UINT64CONST(0x504D4F4E53544154) /* "PMONSTAT" */
+#define FORMAT			1
+
+typedef struct FileHeader
+{
+	uint64		magic;
+	uint32		format;
+	uint32		header_size;
+	uint32		application_size;
+	uint32		group_size;
+	uint32		rejection_size;
+	uint32		incident_size;
+	uint32		sample_size;
+	uint32		minute_size;
+
+	TimestampTz saved_at;
+	TimestampTz stats_reset;
+	PmonPeak	peak_connections;
+	uint64		groups_evicted;
+	uint64		rejected[PMON_REJECT_REASONS];
+	uint64		dropped[PMON_REJECT_REASONS];
+	TimestampTz last_rejected_at;
+	int64		last_incident;
+	uint32		next_id;
+
+	uint32		applications;
+	uint32		groups;
+	uint32		rejections;
+	uint32		incidents;
+	uint32		unused;
+	uint64		sample_bytes;
+	uint64		minute_bytes;
+} FileHeader;
+
+/* A file being written */
+typedef struct Writer
+{
+	FILE	   *file;
+	pg_crc32c	crc;
+	bool		failed;			/* errno says why */
+} Writer;
+
+static void
+put(Writer *writer, const void *data, Size size)
+{
+	if (writer->failed || size == 0)
+		return;
+	COMP_CRC32C(writer->crc, data, size);
+	writer->failed = fwrite(data, size, 1, writer->file) != 1;
+}
+
+/* What a file of this build says of itself */
+static void
+init_header(FileHeader *header)
+{
+	memset(header, 0, sizeof(*header));
+	header->magic = MAGIC;
+	header->format = FORMAT;
+	header->header_size = sizeof(FileHeader);
+	header->application_size = sizeof(PmonApplication);
+	header->group_size = sizeof(PmonGroup);
+	header->rejection_size = sizeof(PmonRejection);
+	header->incident_size = sizeof(PmonIncident);
+	header->sample_size = sizeof(PmonSampleEntry);
+	header->minute_size = sizeof(PmonMinuteEntry);
+}
+
+static void
+fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot)
+{
+	init_header(header);
+	header->saved_at = GetCurrentTimestamp();
+	header->applications = snapshot->napplications;
+	header->groups = snapshot->ngroups;
+	header->rejections = snapshot->nrejections;
+
+	LWLockAcquire(PmonLock(), LW_SHARED);
+	header->stats_reset = pmon->stats_reset;
+	header->peak_connections = pmon->peak_connections;
+	header->groups_evicted = pmon->groups_evicted;
+	header->next_id = pmon->next_id;
+	LWLockRelease(PmonLock());
+
+	for (int i = 0; i < PMON_REJECT_REASONS; i++)
+	{
+		header->rejected[i] = pg_atomic_read_u64(&pmon_queue->rejected[i]);
+		header->dropped[i] = snapshot->dropped[i];
+	}
+	header->last_rejected_at = pmon_last_rejected_at();
+	header->last_incident = pmon_last_incident();
+}
+
+/* The bytes of the records that a ring has now */
+static uint64
+ring_bytes(PmonRing *ring)
+{
+	PmonRingReader reader;
+	PmonRecord *record;
+	uint64		bytes = 0;
+
+	pmon_ring_begin_read(&reader, ring);
+	while ((record = pmon_ring_next(&reader, sizeof(PmonRecord), 0)) != NULL)
+		bytes += record->size;
+	pfree(reader.buffer);
+	return bytes;
+}
+
+/* Nobody else writes to the ring, so these are the records counted before. */
+static void
+put_ring(Writer *writer, PmonRing *ring, uint64 bytes)
+{
+	PmonRingReader reader;
+	PmonRecord *record;
+
+	pmon_ring_begin_read(&reader, ring);
+	while (bytes > 0 &&
+		   (record = pmon_ring_next(&reader, sizeof(PmonRecord), 0)) != NULL)
+	{
+		Assert(record->size <= bytes);
+		put(writer, record, record->size);
+		bytes -= record->size;
+	}
+	pfree(reader.buffer);
+
+	/* a reset came between: fill up with what no reader takes */
+	while (bytes > 0)
+	{
+		PmonRecord	empty = {sizeof(PmonRecord), 0};
+
+		put(writer, &empty, sizeof(empty));
+		bytes -= sizeof(empty);
+	}
+}
+
+/* Copies of the incidents that are kept, the oldest first; palloc'd */
+static PmonIncident **
+copy_incidents(int64 last, uint32 *n)
+{
+	PmonIncident **incidents = palloc(sizeof(PmonIncident *) * PMON_MAX_INCIDENTS);
+
+	*n = 0;
+	for (int64 id = Max(last - PMON_MAX_INCIDENTS + 1, 1); id <= last; id++)
+	{
+		PmonIncident *incident = pmon_copy_incident(id);
+
+		if (incident != NULL)
+			incidents[(*n)++] = incident;
+	}
+	return incidents;
+}
+
+/* Write all of it.  Returns when the figures were taken. */
+static TimestampTz
+write_contents(Writer *writer)
+{
+	PmonGroupSnapshot *snapshot = pmon_take_snapshot();
+	PmonIncident **incidents;
+	FileHeader	header;
+	pg_crc32c	crc;
+
+	fill_header(&header, snapshot);
+	incidents = copy_incidents(header.last_incident, &header.incidents);
+	header.sample_bytes = ring_bytes(pmon_sample_ring);
+	header.minute_bytes = ring_bytes(pmon_minute_ring);
+
+	INIT_CRC32C(writer->crc);
+	put(writer, &header, sizeof(header));
+	put(writer, snapshot->applications, sizeof(PmonApplication) * header.applications);
+	put(writer, snapshot->groups, sizeof(PmonGroup) * header.groups);
+	put(writer, snapshot->rejections, sizeof(PmonRejection) * header.rejections);
+	for (int i = 0; i < header.incidents; i++)
+		put(writer, incidents[i], sizeof(PmonIncident));
+	put_ring(writer, pmon_sample_ring, header.sample_bytes);
+	put_ring(writer, pmon_minute_ring, header.minute_bytes);
+
+	crc = writer->crc;
+	FIN_CRC32C(crc);
+	put(writer, &crc, sizeof(crc));
+	return header.saved_at;
+}
+
+/* Write the file under its temporary name.  Returns false if that failed. */
+static bool
+write_temporary_file(TimestampTz *saved_at)
+{
+	Writer		writer = {0};
+
+	writer.file = AllocateFile(TEMPORARY_FILE, PG_BINARY_W);
+	if (writer.file == NULL)
+		return false;
+	*saved_at = write_contents(&writer);
+	if (FreeFile(writer.file) != 0)
+		writer.failed = true;
+	return !writer.failed;
+}
+
+bool
+pmon_save_file(void)
+{
+	static bool failing = false;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "pool_monitor save",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(context);
+	TimestampTz saved_at = 0;
+	bool		saved = write_temporary_file(&saved_at);
+
+	if (!saved && !failing)
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not save statistics to file \"%s\": %m",
+						TEMPORARY_FILE),
+				 errdetail("Statistics are kept in memory; saving will be tried again.")));
+	if (!saved)
+		unlink(TEMPORARY_FILE);
+	else
+		saved = durable_rename(TEMPORARY_FILE, PMON_STATS_FILE,
+							   failing ? DEBUG1 : WARNING) == 0;
+
+	if (saved && failing)
+		ereport(LOG,
+				(errmsg("statistics are saved to file \"%s\" again",
+						PMON_STATS_FILE)));
+	failing = !saved;
+
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	if (saved)
+		pmon->saved_at = saved_at;
+	else
+		pmon->save_failures++;
+	LWLockRelease(PmonLock());
+
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+	return saved;
+}
+
+void
+pmon_remove_file(void)
+{
+	if (unlink(PMON_STATS_FILE) != 0 && errno != ENOENT)
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not remove file \"%s\": %m", PMON_STATS_FILE)));
+}
+
+/* A file being read: what is left of it */
+typedef struct Reader
+{
+	const char *data;
+	uint64		left;
+} Reader;
+
+/* The next bytes, or NULL if there are not as many */
+static const void *
+take(Reader *reader, uint64 size)
+{
+	const void *taken = reader->data;
+
+	if (size > reader->left)
+		return NULL;
+	reader->data += size;
+	reader->left -= size;
+	return taken;
+}
+
+/*
+ * Read the whole file.  Returns NULL, with *problem set unless there simply
+ * is no file, if that is not possible.
+ */
+static char *
+read_whole_file(uint64 *size, const char **problem)
+{
+	FILE	   *file = AllocateFile(PMON_STATS_FILE, PG_BINARY_R);
+	struct stat st;
+	char	   *data = NULL;
+
+	if (file == NULL)
+	{
+		if (errno != ENOENT)
+			*problem = "could not be opened";
+		return NULL;
+	}
+
+	if (fstat(fileno(file), &st) != 0 || !S_ISREG(st.st_mode))
+		*problem = "is not a regular file";
+	else if (st.st_size < sizeof(FileHeader) + sizeof(pg_crc32c))
+		*problem = "is too short";
+	else
+	{
+		*size = st.st_size;
+		data = MemoryContextAllocExtended(CurrentMemoryContext, *size,
+										  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+		if (data == NULL)
+			*problem = "does not fit in memory";
+		else if (fread(data, *size, 1, file) != 1)
+		{
+			*problem = "could not be read";
+			pfree(data);
+			data = NULL;
+		}
+	}
+	FreeFile(file);
+	return data;
+}
+
+/* Why a file can not be used, or NULL if it can */
+static const char *
+check_file(const char *data, uint64 size)
+{
+	const FileHeader *header = (const FileHeader *) data;
+	FileHeader	expected;
+	uint64		length = sizeof(FileHeader);
+	pg_crc32c	crc;
+	pg_crc32c	stored;
+
+	if (header->magic != MAGIC)
+		return "is not a file of pool_monitor";
+	if (header->format != FORMAT)
+		return "has another format version";
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, data, size - sizeof(crc));
+	FIN_CRC32C(crc);
+	memcpy(&stored, data + size - sizeof(crc), sizeof(crc));
+	if (!EQ_CRC32C(crc, stored))
+		return "has an incorrect checksum";
+
+	init_header(&expected);
+	if (memcmp(header, &expected, offsetof(FileHeader, saved_at)) != 0)
+		return "was written by another build";
+
+	/* none of these can overflow: each factor is of 32 bits */
+	length += (uint64) header->applications * sizeof(PmonApplication);
+	length += (uint64) header->groups * sizeof(PmonGroup);
+	length += (uint64) header->rejections * sizeof(PmonRejection);
+	length += (uint64) header->incidents * sizeof(PmonIncident);
+	if (header->sample_bytes > size || header->minute_bytes > size ||
+		length + header->sample_bytes + header->minute_bytes + sizeof(crc) != size)
+		return "has an incorrect length";
+	return NULL;
+}
+
+static void
+restore_server(const FileHeader *header)
+{
+	pmon->restored_from = header->saved_at;
+	pmon->saved_at = header->saved_at;
+	pmon->stats_reset = header->stats_reset;
+	pmon->peak_connections = header->peak_connections;
+	pmon->groups_evicted = header->groups_evicted;
+	pmon->next_id = Max(pmon->next_id, header->next_id);
+	for (int i = 0; i < PMON_REJECT_REASONS; i++)
+	{
+		pg_atomic_write_u64(&pmon_queue->rejected[i], header->rejected[i]);
+		pg_atomic_write_u64(&pmon_queue->dropped[i], header->dropped[i]);
+	}
+	pg_atomic_write_u64(&pmon_queue->last_at, (uint64) header->last_rejected_at);
+	pmon->sampled_rejected = pmon_rejected();
+}
+
+/* The least recently used first: those are the ones to be folded */
+static int
+compare_last_used(const void *a, const void *b)
+{
+	const PmonGroup *left = a;
+	const PmonGroup *right = b;
+
+	if ((left->connections > 0) != (right->connections > 0))
+		return left->connections > 0 ? 1 : -1;
+	return (left->last_used > right->last_used) - (left->last_used < right->last_used);
+}
+
+static void
+restore_groups(const FileHeader *header, Reader *reader)
+{
+	const PmonApplication *applications = take(reader, sizeof(PmonApplication) * header->applications);
+	const PmonGroup *saved = take(reader, sizeof(PmonGroup) * header->groups);
+	PmonGroup  *groups = MemoryContextAllocHuge(CurrentMemoryContext,
+												sizeof(PmonGroup) * Max(header->groups, 1));
+
+	memcpy(groups, saved, sizeof(PmonGroup) * header->groups);
+	qsort(groups, header->groups, sizeof(PmonGroup), compare_last_used);
+
+	for (int i = 0; i < header->applications; i++)
+		pmon_restore_application(&applications[i]);
+	for (int i = 0; i < header->groups; i++)
+		pmon_restore_group(&groups[i]);
+	pfree(groups);
+}
+
+/* An incident that was going on has ended with the server. */
+static void
+restore_incidents(const FileHeader *header, Reader *reader)
+{
+	const PmonIncident *saved = take(reader, sizeof(PmonIncident) * header->incidents);
+
+	pmon_incidents->last_id = header->last_incident;
+	pmon_incidents->rejected_seen = pmon_rejected();
+	for (int i = 0; i < header->incidents; i++)
+	{
+		PmonIncident *incident = PmonIncidentAt(saved[i].id);
+
+		*incident = saved[i];
+		if (incident->ended_at == 0)
+			incident->ended_at = header->saved_at;
+	}
+}
+
+/* Records that are too long for the ring, now that it is smaller, are lost. */
+static void
+restore_ring(PmonRing *ring, const char *data, uint64 size)
+{
+	Reader		reader = {data, size};
+
+	while (reader.left >= sizeof(PmonRecord))
+	{
+		PmonRecord	header;
+		const void *record;
+
+		memcpy(&header, reader.data, sizeof(header));
+		if (header.size < sizeof(header) || header.size % 8 != 0 ||
+			(record = take(&reader, header.size)) == NULL)
+			return;
+		if (header.size > sizeof(header) &&
+			header.size <= PmonRingMaxRecord(ring->size))
+			pmon_ring_append(ring, record);
+	}
+}
+
+static void
+restore_contents(const char *data, uint64 size)
+{
+	Reader		reader = {data, size};
+	const FileHeader *header = take(&reader, sizeof(FileHeader));
+	const PmonRejection *rejections;
+
+	restore_server(header);
+	restore_groups(header, &reader);
+	rejections = take(&reader, sizeof(PmonRejection) * header->rejections);
+	for (int i = 0; i < header->rejections; i++)
+		pmon_restore_rejection(&rejections[i]);
+	restore_incidents(header, &reader);
+	restore_ring(pmon_sample_ring, take(&reader, header->sample_bytes),
+				 header->sample_bytes);
+	restore_ring(pmon_minute_ring, take(&reader, header->minute_bytes),
+				 header->minute_bytes);
+}
+
+/* Keep a file that can not be used, under another name. */
+static void
+put_aside(const char *problem)
+{
+	bool		kept = rename(PMON_STATS_FILE, BAD_FILE) == 0;
+
+	ereport(WARNING,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("statistics file \"%s\" %s", PMON_STATS_FILE, problem),
+			 kept ?
+			 errdetail("Statistics start empty; the file was renamed to \"%s\".",
+					   BAD_FILE) :
+			 errdetail("Statistics start empty; the file could not be renamed.")));
+}
+
+/* Was this data directory copied, and is it starting for the first time? */
+static bool
+is_base_backup(void)
+{
+	struct stat st;
+
+	return stat(BACKUP_LABEL_FILE, &st) == 0;
+}
+
+void
+pmon_restore_file(void)
+{
+	const char *problem = NULL;
+	uint64		size = 0;
+	char	   *data;
+
+	if (is_base_backup())
+	{
+		ereport(LOG,
+				(errmsg("statistics start empty, since the data directory is a base backup")));
+		return;
+	}
+
+	data = read_whole_file(&size, &problem);
+	if (data != NULL)
+		problem = check_file(data, size);
+	if (problem != NULL)
+		put_aside(problem);
+	else if (data != NULL)
+		restore_contents(data, size);
+	if (data != NULL)
+		pfree(data);
+}
