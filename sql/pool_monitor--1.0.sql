@@ -357,9 +357,140 @@ COMMENT ON COLUMN pool_monitor_sessions.exempt IS 'why pool_monitor will not end
 COMMENT ON COLUMN pool_monitor_sessions.blocks IS 'how many backends wait for a lock that this session holds';
 COMMENT ON COLUMN pool_monitor_sessions.query IS 'the current statement, or the last one if the session is not active';
 
+CREATE VIEW pool_monitor_leaks AS
+    SELECT * FROM pool_monitor_sessions() s
+     WHERE s.leak_suspect IS NOT NULL
+     ORDER BY s.blocks DESC, s.xact_start, s.query_start;
+COMMENT ON VIEW pool_monitor_leaks IS 'the sessions that look leaked, worst first: those that others wait for, then the oldest transactions; columns as in pool_monitor_sessions';
+COMMENT ON COLUMN pool_monitor_leaks.pid IS 'process ID of the session''s backend';
+COMMENT ON COLUMN pool_monitor_leaks.datname IS 'database, its OID if it was dropped';
+COMMENT ON COLUMN pool_monitor_leaks.usename IS 'role that logged in, its OID if it was dropped';
+COMMENT ON COLUMN pool_monitor_leaks.application_name IS 'what the client declares as application_name';
+COMMENT ON COLUMN pool_monitor_leaks.client_addr IS 'the client''s IP address, null for a Unix socket';
+COMMENT ON COLUMN pool_monitor_leaks.client_port IS 'the client''s TCP port, -1 for a Unix socket';
+COMMENT ON COLUMN pool_monitor_leaks.backend_start IS 'when the client connected';
+COMMENT ON COLUMN pool_monitor_leaks.xact_start IS 'when the current transaction started, null outside of one';
+COMMENT ON COLUMN pool_monitor_leaks.query_start IS 'when the current statement started, or the last one if the session is not active';
+COMMENT ON COLUMN pool_monitor_leaks.state_change IS 'when the state last changed';
+COMMENT ON COLUMN pool_monitor_leaks.state IS 'state as in pg_stat_activity';
+COMMENT ON COLUMN pool_monitor_leaks.wait_event_type IS 'type of the event that the backend waits for, or null';
+COMMENT ON COLUMN pool_monitor_leaks.wait_event IS 'the event that the backend waits for, or null';
+COMMENT ON COLUMN pool_monitor_leaks.backend_xmin IS 'the oldest transaction that the session may still need to see: VACUUM can not remove what is newer';
+COMMENT ON COLUMN pool_monitor_leaks.pool IS 'the declared pool that the session belongs to';
+COMMENT ON COLUMN pool_monitor_leaks.checked_out IS 'whether the session holds a transaction or runs a statement';
+COMMENT ON COLUMN pool_monitor_leaks.state_age IS 'time since state_change';
+COMMENT ON COLUMN pool_monitor_leaks.transaction_age IS 'time since xact_start';
+COMMENT ON COLUMN pool_monitor_leaks.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out and started no statement for pool_monitor.leak_threshold';
+COMMENT ON COLUMN pool_monitor_leaks.idle_limit IS 'how long the session may stay in its state before pool_monitor ends it, null: for ever';
+COMMENT ON COLUMN pool_monitor_leaks.terminates_at IS 'when pool_monitor will end the session unless it becomes busy';
+COMMENT ON COLUMN pool_monitor_leaks.exempt IS 'why pool_monitor will not end the session';
+COMMENT ON COLUMN pool_monitor_leaks.blocks IS 'how many backends wait for a lock that this session holds';
+COMMENT ON COLUMN pool_monitor_leaks.query IS 'the current statement, or the last one if the session is not active';
+
 --
 -- Pools
 --
+
+CREATE FUNCTION pool_monitor_pools(
+    OUT pool text,
+    OUT application_name text,
+    OUT usename text,
+    OUT datname text,
+    OUT client_addr text,
+    OUT pool_size integer,
+    OUT max_overflow integer,
+    OUT instances integer,
+    OUT capacity bigint,
+    OUT total_connections integer,
+    OUT checked_in integer,
+    OUT checked_out integer,
+    OUT overflow bigint,
+    OUT invalid bigint,
+    OUT peak_checked_out integer,
+    OUT utilization double precision,
+    OUT status text,
+    OUT idle_timeout interval,
+    OUT idle_in_transaction_timeout interval,
+    OUT max_lifetime interval,
+    OUT keep_idle integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION pool_monitor_pools() IS
+'the declared pools now: what the view pool_monitor_pools shows';
+
+CREATE VIEW pool_monitor_pools AS
+    SELECT * FROM pool_monitor_pools();
+COMMENT ON VIEW pool_monitor_pools IS 'one row a pool that pool_monitor.pools declares, in that order; a session belongs to the first pool whose conditions all hold';
+COMMENT ON COLUMN pool_monitor_pools.pool IS 'the pool''s name';
+COMMENT ON COLUMN pool_monitor_pools.application_name IS 'pattern for the application name, null: any';
+COMMENT ON COLUMN pool_monitor_pools.usename IS 'pattern for the role, null: any';
+COMMENT ON COLUMN pool_monitor_pools.datname IS 'pattern for the database, null: any';
+COMMENT ON COLUMN pool_monitor_pools.client_addr IS 'network that the client is in, or local for Unix sockets, null: any';
+COMMENT ON COLUMN pool_monitor_pools.pool_size IS 'connections that each instance keeps, null: a mere policy';
+COMMENT ON COLUMN pool_monitor_pools.max_overflow IS 'connections that each instance opens beyond pool_size';
+COMMENT ON COLUMN pool_monitor_pools.instances IS 'processes that each hold such a pool';
+COMMENT ON COLUMN pool_monitor_pools.capacity IS '(pool_size + max_overflow) * instances';
+COMMENT ON COLUMN pool_monitor_pools.total_connections IS 'sessions now';
+COMMENT ON COLUMN pool_monitor_pools.checked_in IS 'sessions that wait for a statement, outside of a transaction';
+COMMENT ON COLUMN pool_monitor_pools.checked_out IS 'sessions that hold a transaction or run a statement; a connection that the application has checked out but that is in no transaction counts as checked in';
+COMMENT ON COLUMN pool_monitor_pools.overflow IS 'sessions beyond pool_size * instances';
+COMMENT ON COLUMN pool_monitor_pools.invalid IS 'sessions that ended abandoned, fatal or killed; with a client condition, those of the groups whose latest session came from such a client';
+COMMENT ON COLUMN pool_monitor_pools.peak_checked_out IS 'the highest number checked out at once, as sampled; null unless preloaded';
+COMMENT ON COLUMN pool_monitor_pools.utilization IS 'checked_out divided by capacity';
+COMMENT ON COLUMN pool_monitor_pools.status IS 'exhausted: checked_out has reached capacity; overflow: more sessions than pool_size * instances; else healthy; null for a mere policy';
+COMMENT ON COLUMN pool_monitor_pools.idle_timeout IS 'the pool''s own limit, 0: never, null: the setting pool_monitor.idle_timeout';
+COMMENT ON COLUMN pool_monitor_pools.idle_in_transaction_timeout IS 'the pool''s own limit, 0: never, null: the setting pool_monitor.idle_in_transaction_timeout';
+COMMENT ON COLUMN pool_monitor_pools.max_lifetime IS 'the pool''s own limit, 0: never, null: the setting pool_monitor.max_lifetime';
+COMMENT ON COLUMN pool_monitor_pools.keep_idle IS 'idle sessions of the pool that are never ended';
+
+CREATE FUNCTION pool_monitor_capacity(
+    OUT max_connections integer,
+    OUT reserved_connections integer,
+    OUT declared_capacity bigint,
+    OUT undeclared_connections integer,
+    OUT headroom bigint,
+    OUT oversubscribed boolean)
+RETURNS record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_capacity() IS
+'whether the declared pools fit the server: what the view pool_monitor_capacity shows';
+
+CREATE VIEW pool_monitor_capacity AS
+    SELECT * FROM pool_monitor_capacity();
+COMMENT ON VIEW pool_monitor_capacity IS 'whether all declared pools together fit the server, in one row';
+COMMENT ON COLUMN pool_monitor_capacity.max_connections IS 'the setting max_connections';
+COMMENT ON COLUMN pool_monitor_capacity.reserved_connections IS 'slots that ordinary roles can not use';
+COMMENT ON COLUMN pool_monitor_capacity.declared_capacity IS 'the capacities of all declared pools together';
+COMMENT ON COLUMN pool_monitor_capacity.undeclared_connections IS 'sessions now that are in no declared pool with a size';
+COMMENT ON COLUMN pool_monitor_capacity.headroom IS 'slots for ordinary roles, less declared_capacity and undeclared_connections; below 0: there can be too few';
+COMMENT ON COLUMN pool_monitor_capacity.oversubscribed IS 'whether the declared pools together can open more than the slots for ordinary roles';
+
+CREATE FUNCTION pool_monitor_sizing(
+    wait_target interval DEFAULT '10 ms',
+    percentile double precision DEFAULT 0.99,
+    since interval DEFAULT '1 day',
+    OUT pool text,
+    OUT application_name text,
+    OUT transactions bigint,
+    OUT arrival_rate double precision,
+    OUT hold_time_mean double precision,
+    OUT hold_time_cv double precision,
+    OUT offered_load double precision,
+    OUT observed_p99_checked_out integer,
+    OUT peak_checked_out integer,
+    OUT recommended_pool_size integer,
+    OUT expected_wait double precision,
+    OUT saturated boolean,
+    OUT note text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 50;
+COMMENT ON FUNCTION pool_monitor_sizing(interval, double precision, interval) IS
+'what size each declared pool (pool is set) and each application (pool is null) should have, so that no more than 1 - percentile of its transactions wait longer than wait_target for a connection: from the arrivals a second, the mean and the coefficient of variation of hold times (ms) and the load (erlangs) of the busiest minute since then; recommended_pool_size is per instance, expected_wait (ms) is at the percentile; note says how far to believe it';
+REVOKE ALL ON FUNCTION pool_monitor_sizing(interval, double precision, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pool_monitor_sizing(interval, double precision, interval) TO pg_read_all_stats;
 
 CREATE FUNCTION pool_monitor_pool_status(
     pool_size integer,
@@ -406,105 +537,6 @@ COMMENT ON COLUMN pool_monitor_rejections.application_name IS 'application_name 
 COMMENT ON COLUMN pool_monitor_rejections.reason IS 'too_many_clients, reserved_slots, database_limit or role_limit';
 COMMENT ON COLUMN pool_monitor_rejections.rejected IS 'logins refused';
 COMMENT ON COLUMN pool_monitor_rejections.last_rejected_at IS 'when the last of them was refused';
-
---
--- For applications
---
-
-CREATE FUNCTION pool_monitor_health()
-RETURNS jsonb
-LANGUAGE SQL VOLATILE PARALLEL RESTRICTED
-BEGIN ATOMIC
-    SELECT pg_catalog.jsonb_build_object(
-        'status', s.status,
-        'max_connections', s.max_connections,
-        'reserved_connections', s.reserved_connections,
-        'connections', s.connections,
-        'available', s.available,
-        'utilization', pg_catalog.round(s.utilization::numeric, 4),
-        'active', s.active,
-        'idle', s.idle,
-        'idle_in_transaction', s.idle_in_transaction,
-        'checked_out', s.checked_out,
-        'peak_connections', s.peak_connections,
-        'rejected', s.rejected,
-        'current_incident', s.current_incident)
-      FROM pool_monitor_status() s;
-END;
-COMMENT ON FUNCTION pool_monitor_health() IS
-'the main figures of pool_monitor_status as JSON, for a health endpoint';
-
---
--- The extension itself
---
-
-CREATE FUNCTION pool_monitor_info(
-    OUT version text,
-    OUT loaded boolean,
-    OUT worker_pid integer,
-    OUT started_at timestamptz,
-    OUT samples bigint,
-    OUT last_sample_at timestamptz,
-    OUT last_sample_duration double precision,
-    OUT sample_duration_max double precision,
-    OUT missed_samples bigint,
-    OUT groups integer,
-    OUT max_groups integer,
-    OUT groups_evicted bigint,
-    OUT memory_bytes bigint,
-    OUT saved_at timestamptz,
-    OUT save_failures bigint,
-    OUT restored_from timestamptz,
-    OUT stats_reset timestamptz)
-RETURNS record
-AS 'MODULE_PATHNAME'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION pool_monitor_info() IS
-'the extension at work: what the view pool_monitor_info shows';
-
-CREATE VIEW pool_monitor_info AS
-    SELECT * FROM pool_monitor_info();
-COMMENT ON VIEW pool_monitor_info IS 'the extension at work, in one row; all but the first two columns are null unless it is preloaded';
-COMMENT ON COLUMN pool_monitor_info.version IS 'version of the library';
-COMMENT ON COLUMN pool_monitor_info.loaded IS 'whether the library was loaded via shared_preload_libraries';
-COMMENT ON COLUMN pool_monitor_info.worker_pid IS 'process ID of the background worker, null while there is none';
-COMMENT ON COLUMN pool_monitor_info.started_at IS 'when the background worker started';
-COMMENT ON COLUMN pool_monitor_info.samples IS 'samples taken since the server started';
-COMMENT ON COLUMN pool_monitor_info.last_sample_at IS 'when the last sample was taken';
-COMMENT ON COLUMN pool_monitor_info.last_sample_duration IS 'how long the last sample took, in milliseconds';
-COMMENT ON COLUMN pool_monitor_info.sample_duration_max IS 'how long the longest sample took, in milliseconds';
-COMMENT ON COLUMN pool_monitor_info.missed_samples IS 'samples that were not taken in time';
-COMMENT ON COLUMN pool_monitor_info.groups IS 'groups tracked; one of them, the <other> of all databases and roles, is always there';
-COMMENT ON COLUMN pool_monitor_info.max_groups IS 'the setting pool_monitor.max_groups';
-COMMENT ON COLUMN pool_monitor_info.groups_evicted IS 'groups folded into <other>';
-COMMENT ON COLUMN pool_monitor_info.memory_bytes IS 'shared memory of the extension, in bytes';
-COMMENT ON COLUMN pool_monitor_info.saved_at IS 'when statistics were last saved';
-COMMENT ON COLUMN pool_monitor_info.save_failures IS 'attempts to save that failed';
-COMMENT ON COLUMN pool_monitor_info.restored_from IS 'when the statistics were saved that this server started with';
-COMMENT ON COLUMN pool_monitor_info.stats_reset IS 'when all statistics were last reset, or null';
-
-CREATE FUNCTION pool_monitor_reset()
-RETURNS timestamptz
-AS 'MODULE_PATHNAME'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION pool_monitor_reset() IS
-'forget all statistics; returns the time of the reset';
-REVOKE ALL ON FUNCTION pool_monitor_reset() FROM PUBLIC;
-
-CREATE FUNCTION pool_monitor_reset(application_name text)
-RETURNS timestamptz
-AS 'MODULE_PATHNAME', 'pool_monitor_reset_application'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION pool_monitor_reset(text) IS
-'forget one application''s counters; returns the time of the reset';
-REVOKE ALL ON FUNCTION pool_monitor_reset(text) FROM PUBLIC;
-
--- Anybody may look; what rows and columns a reader sees, the functions decide
-GRANT SELECT ON pool_monitor_status, pool_monitor_connections,
-    pool_monitor_applications, pool_monitor_groups, pool_monitor_databases,
-    pool_monitor_roles, pool_monitor_sessions, pool_monitor_rejections,
-    pool_monitor_info
-    TO PUBLIC;
 
 --
 -- The past
@@ -623,3 +655,113 @@ COMMENT ON FUNCTION pool_monitor_incident_holders(bigint) IS
 'who held the connections when an incident (null: each one) started, and when most connections were seen during it, the largest holders first';
 REVOKE ALL ON FUNCTION pool_monitor_incident_holders(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pool_monitor_incident_holders(bigint) TO pg_read_all_stats;
+
+--
+-- For applications
+--
+
+CREATE FUNCTION pool_monitor_health()
+RETURNS jsonb
+LANGUAGE SQL VOLATILE PARALLEL RESTRICTED
+BEGIN ATOMIC
+    SELECT pg_catalog.jsonb_build_object(
+        'status', s.status,
+        'max_connections', s.max_connections,
+        'reserved_connections', s.reserved_connections,
+        'connections', s.connections,
+        'available', s.available,
+        'utilization', pg_catalog.round(s.utilization::numeric, 4),
+        'active', s.active,
+        'idle', s.idle,
+        'idle_in_transaction', s.idle_in_transaction,
+        'checked_out', s.checked_out,
+        'peak_connections', s.peak_connections,
+        'rejected', s.rejected,
+        'current_incident', s.current_incident,
+        'pools', (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                             'pool', p.pool,
+                             'pool_size', p.pool_size,
+                             'checked_in', p.checked_in,
+                             'checked_out', p.checked_out,
+                             'overflow', p.overflow,
+                             'invalid', p.invalid,
+                             'total_connections', p.total_connections,
+                             'status', p.status)), '[]')
+                    FROM pool_monitor_pools() p))
+      FROM pool_monitor_status() s;
+END;
+COMMENT ON FUNCTION pool_monitor_health() IS
+'the main figures of pool_monitor_status, and of each declared pool under pools, as JSON for a health endpoint';
+
+--
+-- The extension itself
+--
+
+CREATE FUNCTION pool_monitor_info(
+    OUT version text,
+    OUT loaded boolean,
+    OUT worker_pid integer,
+    OUT started_at timestamptz,
+    OUT samples bigint,
+    OUT last_sample_at timestamptz,
+    OUT last_sample_duration double precision,
+    OUT sample_duration_max double precision,
+    OUT missed_samples bigint,
+    OUT groups integer,
+    OUT max_groups integer,
+    OUT groups_evicted bigint,
+    OUT memory_bytes bigint,
+    OUT saved_at timestamptz,
+    OUT save_failures bigint,
+    OUT restored_from timestamptz,
+    OUT stats_reset timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_info() IS
+'the extension at work: what the view pool_monitor_info shows';
+
+CREATE VIEW pool_monitor_info AS
+    SELECT * FROM pool_monitor_info();
+COMMENT ON VIEW pool_monitor_info IS 'the extension at work, in one row; all but the first two columns are null unless it is preloaded';
+COMMENT ON COLUMN pool_monitor_info.version IS 'version of the library';
+COMMENT ON COLUMN pool_monitor_info.loaded IS 'whether the library was loaded via shared_preload_libraries';
+COMMENT ON COLUMN pool_monitor_info.worker_pid IS 'process ID of the background worker, null while there is none';
+COMMENT ON COLUMN pool_monitor_info.started_at IS 'when the background worker started';
+COMMENT ON COLUMN pool_monitor_info.samples IS 'samples taken since the server started';
+COMMENT ON COLUMN pool_monitor_info.last_sample_at IS 'when the last sample was taken';
+COMMENT ON COLUMN pool_monitor_info.last_sample_duration IS 'how long the last sample took, in milliseconds';
+COMMENT ON COLUMN pool_monitor_info.sample_duration_max IS 'how long the longest sample took, in milliseconds';
+COMMENT ON COLUMN pool_monitor_info.missed_samples IS 'samples that were not taken in time';
+COMMENT ON COLUMN pool_monitor_info.groups IS 'groups tracked; one of them, the <other> of all databases and roles, is always there';
+COMMENT ON COLUMN pool_monitor_info.max_groups IS 'the setting pool_monitor.max_groups';
+COMMENT ON COLUMN pool_monitor_info.groups_evicted IS 'groups folded into <other>';
+COMMENT ON COLUMN pool_monitor_info.memory_bytes IS 'shared memory of the extension, in bytes';
+COMMENT ON COLUMN pool_monitor_info.saved_at IS 'when statistics were last saved';
+COMMENT ON COLUMN pool_monitor_info.save_failures IS 'attempts to save that failed';
+COMMENT ON COLUMN pool_monitor_info.restored_from IS 'when the statistics were saved that this server started with';
+COMMENT ON COLUMN pool_monitor_info.stats_reset IS 'when all statistics were last reset, or null';
+
+CREATE FUNCTION pool_monitor_reset()
+RETURNS timestamptz
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_reset() IS
+'forget all statistics; returns the time of the reset';
+REVOKE ALL ON FUNCTION pool_monitor_reset() FROM PUBLIC;
+
+CREATE FUNCTION pool_monitor_reset(application_name text)
+RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'pool_monitor_reset_application'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_reset(text) IS
+'forget one application''s counters; returns the time of the reset';
+REVOKE ALL ON FUNCTION pool_monitor_reset(text) FROM PUBLIC;
+
+-- Anybody may look; what rows and columns a reader sees, the functions decide
+GRANT SELECT ON pool_monitor_status, pool_monitor_connections,
+    pool_monitor_applications, pool_monitor_groups, pool_monitor_databases,
+    pool_monitor_roles, pool_monitor_sessions, pool_monitor_leaks,
+    pool_monitor_pools, pool_monitor_capacity, pool_monitor_rejections,
+    pool_monitor_info
+    TO PUBLIC;

@@ -94,37 +94,20 @@ read_is_complete(int before, int after, int *attempts)
 	return false;
 }
 
-static void
-translate_address(const SockAddr *source, PmonAddress *target, int *port)
+/* The TCP port in an address: -1 for a Unix socket, 0 where there is none */
+static int
+client_port(const SockAddr *address)
 {
-	memset(target, 0, sizeof(*target));
-	*port = 0;
-
-	switch (source->addr.ss_family)
+	switch (address->addr.ss_family)
 	{
 		case AF_UNIX:
-			target->family = PMON_ADDRESS_LOCAL;
-			*port = -1;
-			break;
+			return -1;
 		case AF_INET:
-			{
-				const struct sockaddr_in *in = (const struct sockaddr_in *) &source->addr;
-
-				target->family = PMON_ADDRESS_INET;
-				memcpy(target->bytes, &in->sin_addr, sizeof(in->sin_addr));
-				*port = pg_ntoh16(in->sin_port);
-				break;
-			}
+			return pg_ntoh16(((const struct sockaddr_in *) &address->addr)->sin_port);
 		case AF_INET6:
-			{
-				const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *) &source->addr;
-
-				target->family = PMON_ADDRESS_INET6;
-				memcpy(target->bytes, &in6->sin6_addr, sizeof(in6->sin6_addr));
-				*port = pg_ntoh16(in6->sin6_port);
-				break;
-			}
+			return pg_ntoh16(((const struct sockaddr_in6 *) &address->addr)->sin6_port);
 	}
+	return 0;
 }
 
 bool
@@ -159,8 +142,8 @@ pmon_read_session(int slot, PmonSession *session)
 
 	session->slot = slot;
 	session->application_name[NAMEDATALEN - 1] = '\0';
-	translate_address(&client_addr, &session->client_addr,
-					  &session->client_port);
+	pmon_client_from_sockaddr(&client_addr.addr, &session->client_addr);
+	session->client_port = client_port(&client_addr);
 
 	/* a walsender's transaction start is not kept up to date */
 	if (session->backend_type == B_WAL_SENDER)

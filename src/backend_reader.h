@@ -19,6 +19,8 @@
 #include "compat.h"
 #include "datatype/timestamp.h"
 
+#include "client_network.h"
+
 /* States, in the order of pmon_state_name() */
 typedef enum PmonState
 {
@@ -40,21 +42,6 @@ typedef enum PmonState
 	 (state) == PMON_STATE_IDLE_IN_TRANSACTION_ABORTED || \
 	 (state) == PMON_STATE_FASTPATH)
 
-/* Where a client connects from; zeroed where unused, so it can be compared */
-typedef enum PmonAddressFamily
-{
-	PMON_ADDRESS_UNKNOWN,
-	PMON_ADDRESS_LOCAL,			/* a Unix socket */
-	PMON_ADDRESS_INET,
-	PMON_ADDRESS_INET6
-} PmonAddressFamily;
-
-typedef struct PmonAddress
-{
-	uint8		family;
-	uint8		bytes[16];		/* in network order; 4 or 16 are used */
-} PmonAddress;
-
 /* One backend; times are 0 where there is none */
 typedef struct PmonSession
 {
@@ -68,7 +55,7 @@ typedef struct PmonSession
 	TimestampTz xact_start;
 	TimestampTz query_start;
 	TimestampTz state_change;
-	PmonAddress client_addr;
+	PmonClient	client_addr;
 	int			client_port;	/* -1: Unix socket */
 	char		application_name[NAMEDATALEN];
 } PmonSession;

@@ -134,6 +134,15 @@ PmonShmemInitHash(const char *name, int nelems, HASHCTL *info, int flags)
 #define PmonReservePrefix(prefix)	EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/* Memory that a check hook hands over as "extra" */
+#if PG_VERSION_NUM >= 160000
+#define PmonGucMalloc(size)		guc_malloc(LOG, size)
+#define PmonGucFree(pointer)	guc_free(pointer)
+#else
+#define PmonGucMalloc(size)		malloc(size)
+#define PmonGucFree(pointer)	free(pointer)
+#endif
+
 /* The wait event that the worker shows while it sleeps */
 #if PG_VERSION_NUM >= 170000
 #define PmonWaitEvent(name)		WaitEventExtensionNew(name)

@@ -45,17 +45,19 @@ copy_groups(PmonGroupSnapshot *snapshot, int *copies)
 
 /* Add what one session has counted so far.  Wants the lock. */
 static void
-add_session(PmonGroup *group, PmonSlot *slot, TimestampTz now)
+add_session(PmonGroup *group, PmonSlot *slot, TimestampTz now,
+			bool with_buckets)
 {
 	TimestampTz since = Max(slot->group_since, group->counted_since);
 
-	pmon_add_slot(&group->counters.hold, slot, true);
+	pmon_add_slot(&group->counters.hold, slot, with_buckets);
 	if (now > since)
 		group->counters.session_time += now - since;
 }
 
 static void
-add_sessions(PmonGroupSnapshot *snapshot, const int *copies, TimestampTz now)
+add_sessions(PmonGroupSnapshot *snapshot, const int *copies, TimestampTz now,
+			 bool with_buckets)
 {
 	for (int word = 0; word < PmonLiveWords(); word++)
 	{
@@ -66,7 +68,8 @@ add_sessions(PmonGroupSnapshot *snapshot, const int *copies, TimestampTz now)
 			PmonSlot   *slot = &pmon_slots[word * 64 + pg_rightmost_one_pos64(bits)];
 
 			if (slot->group != PMON_NONE)
-				add_session(&snapshot->groups[copies[slot->group]], slot, now);
+				add_session(&snapshot->groups[copies[slot->group]], slot, now,
+							with_buckets);
 		}
 	}
 }
@@ -85,7 +88,7 @@ copy_rejections(PmonGroupSnapshot *snapshot)
 }
 
 PmonGroupSnapshot *
-pmon_take_snapshot(void)
+pmon_take_snapshot(bool with_buckets)
 {
 	PmonGroupSnapshot *snapshot = palloc(sizeof(PmonGroupSnapshot));
 	int		   *copies = palloc(sizeof(int) * pmon->max_groups);
@@ -111,7 +114,7 @@ pmon_take_snapshot(void)
 		if (fits)
 		{
 			copy_groups(snapshot, copies);
-			add_sessions(snapshot, copies, now);
+			add_sessions(snapshot, copies, now, with_buckets);
 			copy_rejections(snapshot);
 		}
 		LWLockRelease(PmonLock());

@@ -52,6 +52,15 @@ pmon_set_group_key(PmonGroupKey *key, Oid databaseid, Oid userid,
 	namestrcpy((Name) key->application_name, application_name);
 }
 
+/* An id that no group and no application has had for very long */
+static uint32
+new_id(void)
+{
+	if (++pmon->last_id >= PMON_ID_LIMIT)
+		pmon->last_id = 1;
+	return pmon->last_id;
+}
+
 /*
  * The list of groups without sessions
  */
@@ -156,7 +165,7 @@ make_application(const char *name)
 	memset(application, 0, sizeof(*application));
 	memcpy(application->application_name, name, NAMEDATALEN);
 	application->in_use = true;
-	application->id = ++pmon->next_id;
+	application->id = new_id();
 	unused_append(place);
 	pmon->applications++;
 
@@ -229,7 +238,7 @@ make_group(const PmonGroupKey *key)
 	memset(group, 0, sizeof(*group));
 	group->key = *key;
 	group->in_use = true;
-	group->id = ++pmon->next_id;
+	group->id = new_id();
 	group->application = application_add_group(key->application_name);
 	group->counted_since = Max(pmon->started_at, pmon->stats_reset);
 	lru_append(place);
@@ -283,7 +292,7 @@ rename_to_other(int place, const PmonGroupKey *other)
 	note_move(group, application);
 	application_remove_group(group->application);
 	group->key = *other;
-	group->id = ++pmon->next_id;
+	group->id = new_id();
 	group->application = application;
 	pmon->groups_evicted++;
 
@@ -368,7 +377,9 @@ find_or_make_group(const PmonGroupKey *key)
 }
 
 int
-pmon_enter_group(const PmonGroupKey *key, TimestampTz now)
+pmon_enter_group(const PmonGroupKey *key, const char *datname,
+				 const char *usename, const PmonClient *client_addr,
+				 TimestampTz now)
 {
 	int			place = find_or_make_group(key);
 	PmonGroup  *group;
@@ -392,6 +403,9 @@ pmon_enter_group(const PmonGroupKey *key, TimestampTz now)
 		lru_remove(place);
 	application->connections++;
 	pmon->connections++;
+	namestrcpy((Name) group->datname, datname);
+	namestrcpy((Name) group->usename, usename);
+	group->client_addr = *client_addr;
 
 	pmon_raise_peak(&group->peak_connections, group->connections, now);
 	pmon_raise_peak(&application->peak_connections, application->connections, now);
@@ -446,6 +460,9 @@ pmon_restore_group(const PmonGroup *saved)
 	pmon_add_counters(&group->counters, &saved->counters, true);
 	group->counted_since = saved->counted_since;
 	group->last_used = saved->last_used;
+	memcpy(group->datname, saved->datname, NAMEDATALEN);
+	memcpy(group->usename, saved->usename, NAMEDATALEN);
+	group->client_addr = saved->client_addr;
 	pmon_raise_peak(&group->peak_connections, saved->peak_connections.value,
 					saved->peak_connections.at);
 	pmon_raise_peak(&group->peak_checked_out, saved->peak_checked_out.value,

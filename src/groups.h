@@ -29,9 +29,12 @@ extern void pmon_set_group_key(PmonGroupKey *key, Oid databaseid, Oid userid,
 /*
  * A session enters the group with that key, or the "<other>" that stands in
  * for it, and leaves it again.  Entering updates the peaks of the group, of
- * its application and of the server.  Returns the group's place.
+ * its application and of the server.  The names of database and role and the
+ * client's address are noted in the group.  Returns the group's place.
  */
-extern int	pmon_enter_group(const PmonGroupKey *key, TimestampTz now);
+extern int	pmon_enter_group(const PmonGroupKey *key, const char *datname,
+							 const char *usename,
+							 const PmonClient *client_addr, TimestampTz now);
 extern void pmon_leave_group(int group, TimestampTz now);
 
 /* Raise a peak to a value that was reached at that time, if it is higher. */

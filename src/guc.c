@@ -11,6 +11,7 @@
 #include <limits.h>
 
 #include "guc.h"
+#include "pools_parser.h"
 
 int			pmon_sample_interval = 1000;
 int			pmon_max_groups = 2000;
@@ -21,6 +22,62 @@ int			pmon_critical_threshold = 95;
 int			pmon_leak_threshold = 5 * 60 * 1000;
 bool		pmon_save = true;
 int			pmon_save_interval = 60;
+
+static char *pools_string = NULL;
+static const PmonPools no_pools = {0};
+const PmonPools *pmon_pools = &no_pools;
+uint32		pmon_pools_version = 0;
+
+/* Refuse pools that can not be read, and say where they are wrong. */
+static bool
+check_pools(char **newval, void **extra, GucSource source)
+{
+	int			capacity = (int) pmon_pools_count_bound(*newval);
+	PmonPools  *pools = PmonGucMalloc(PMON_POOLS_SIZE(capacity));
+	PmonPoolsError error;
+	char		detail[512];
+
+	if (pools == NULL)
+	{
+		GUC_check_errcode(ERRCODE_OUT_OF_MEMORY);
+		GUC_check_errmsg("out of memory");
+		return false;
+	}
+	if (pmon_pools_parse(*newval, pools, capacity, &error))
+	{
+		*extra = pools;
+		return true;
+	}
+
+	PmonGucFree(pools);
+	pmon_pools_error_detail(&error, detail, sizeof(detail));
+	GUC_check_errdetail("%s", detail);
+	if (error.hint != NULL)
+		GUC_check_errhint("%s", error.hint);
+	return false;
+}
+
+static void
+assign_pools(const char *newval, void *extra)
+{
+	pmon_pools = extra != NULL ? extra : &no_pools;
+	pmon_pools_version++;
+}
+
+/* What applications say of their pools. */
+static void
+define_pool_settings(void)
+{
+	DefineCustomStringVariable("pool_monitor.pools",
+							   "Declares the applications' connection pools.",
+							   "Pools are separated by \";\"; each is a name, \":\" and conditions and figures "
+							   "such as application=api-* size=20 overflow=30.",
+							   &pools_string,
+							   "",
+							   PGC_SIGHUP,
+							   0,
+							   check_pools, assign_pools, NULL);
+}
 
 /* Settings that size shared memory: they can be set at server start only. */
 static void
@@ -133,6 +190,7 @@ pmon_define_settings(bool preloading)
 	define_sampling_settings();
 	define_threshold_settings();
 	define_save_settings();
+	define_pool_settings();
 
 	/*
 	 * A session that merely loads the library must not drop the settings that

@@ -8,6 +8,8 @@
 #ifndef PMON_GUC_H
 #define PMON_GUC_H
 
+#include "pools.h"
+
 extern int	pmon_sample_interval;	/* ms */
 extern int	pmon_max_groups;
 extern int	pmon_history_size;	/* kB */
@@ -17,6 +19,13 @@ extern int	pmon_critical_threshold;	/* percent */
 extern int	pmon_leak_threshold;	/* ms */
 extern bool pmon_save;
 extern int	pmon_save_interval; /* s */
+
+/*
+ * The declared pools, never NULL, and a number that changes whenever they do.
+ * The pointer is valid until settings are read again.
+ */
+extern const PmonPools *pmon_pools;
+extern uint32 pmon_pools_version;
 
 /*
  * Define the settings and reserve their prefix.  Settings that size shared

@@ -8,6 +8,9 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "common/hashfn.h"
+
+#include "guc.h"
 #include "history.h"
 
 PmonRing   *pmon_sample_ring = NULL;
@@ -15,30 +18,30 @@ PmonRing   *pmon_minute_ring = NULL;
 
 /* Bytes of data in each of the two rings */
 static Size
-ring_size(int history_size)
+ring_size(void)
 {
-	return (Size) history_size * 1024 / 2;
-}
-
-Size
-pmon_history_bytes(int history_size)
-{
-	return 2 * CACHELINEALIGN(PmonRingBytes(ring_size(history_size)));
+	return (Size) pmon_history_size * 1024 / 2;
 }
 
 void
-pmon_attach_history(char *memory, int history_size)
+pmon_request_history(void)
 {
-	pmon_sample_ring = (PmonRing *) memory;
-	pmon_minute_ring = (PmonRing *)
-		(memory + CACHELINEALIGN(PmonRingBytes(ring_size(history_size))));
+	pmon_request_part((void **) &pmon_sample_ring, PmonRingBytes(ring_size()));
+	pmon_request_part((void **) &pmon_minute_ring, PmonRingBytes(ring_size()));
 }
 
 void
-pmon_init_history(int history_size)
+pmon_init_history(void)
 {
-	pmon_ring_init(pmon_sample_ring, ring_size(history_size));
-	pmon_ring_init(pmon_minute_ring, ring_size(history_size));
+	pmon_ring_init(pmon_sample_ring, ring_size());
+	pmon_ring_init(pmon_minute_ring, ring_size());
+}
+
+uint32
+pmon_pool_id(const char *name)
+{
+	return PMON_ID_LIMIT |
+		hash_bytes((const unsigned char *) name, strlen(name));
 }
 
 int

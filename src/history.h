@@ -19,6 +19,7 @@
 #include "datatype/timestamp.h"
 
 #include "ring.h"
+#include "shared_state.h"
 
 /* The figures that are kept for the server and for each application */
 typedef enum PmonFigure
@@ -84,18 +85,23 @@ typedef struct PmonMinuteRecord
 #define PmonMinuteRecordSize(n) \
 	TYPEALIGN(8, offsetof(PmonMinuteRecord, entries) + (n) * sizeof(PmonMinuteEntry))
 
+/*
+ * Declared pools have entries like those of applications.  Their ids come from
+ * their names, so that a pool has the same one as long as it has its name.
+ */
+#define PmonIsPoolId(id)	((id) >= PMON_ID_LIMIT)
+extern uint32 pmon_pool_id(const char *name);
+
 /* The rings; NULL unless the library is preloaded */
 extern PmonRing *pmon_sample_ring;
 extern PmonRing *pmon_minute_ring;
 
 /*
- * Bytes of shared memory for a history of that many kilobytes; set the
- * pointers to the rings in it; and make the rings empty.  Half of the memory
- * is for each tier.
+ * Ask for the shared memory of the rings, half of pool_monitor.history_size
+ * for each, and make them empty when it is new.
  */
-extern Size pmon_history_bytes(int history_size);
-extern void pmon_attach_history(char *memory, int history_size);
-extern void pmon_init_history(int history_size);
+extern void pmon_request_history(void);
+extern void pmon_init_history(void);
 
 /* The most entries that fit in a record of each tier */
 extern int	pmon_max_sample_entries(void);

@@ -179,6 +179,8 @@ add_sample(HistoryQuery *query, const PmonSampleRecord *sample)
 
 	for (int i = 0; i < sample->record.count; i++)
 	{
+		if (PmonIsPoolId(sample->entries[i].id))
+			continue;
 		for (int f = 0; f < PMON_FIGURES; f++)
 			sums[f] = maxima[f] = sample->entries[i].figures[f];
 		add_application(query, sample->at, sample->entries[i].id, &unnamed,
@@ -208,7 +210,7 @@ add_minute(HistoryQuery *query, const PmonMinuteRecord *minute)
 		const PmonMinuteEntry *entry = &minute->entries[i];
 
 		/* it may have had transactions, but no session in any sample */
-		if (entry->maxima[PMON_CONNECTIONS] == 0)
+		if (entry->maxima[PMON_CONNECTIONS] == 0 || PmonIsPoolId(entry->id))
 			continue;
 		for (int f = 0; f < PMON_FIGURES; f++)
 		{

@@ -19,7 +19,9 @@
 #include "utils/timestamp.h"
 
 #include "groups.h"
+#include "guc.h"
 #include "history_writer.h"
+#include "pool_tracker.h"
 
 /* The place of "<other>", which is made first and never goes away */
 #define OTHER_PLACE		0
@@ -59,13 +61,27 @@ static ApplicationTotal *totals_now;
 static PmonSampleRecord *sample_record; /* room for the largest of each */
 static PmonMinuteRecord *minute_record;
 
+/* Add hold times of a group to its application and to its pool. */
+static void
+add_to_total(ApplicationTotal *totals, int place, const PmonHoldTotals *hold)
+{
+	int			pool = pmon_group_pool(place);
+
+	pmon_add_brief(&totals[pmon_groups[place].application].brief, hold);
+	if (pool >= 0)
+		pmon_add_brief(&totals[PmonPoolPlace(pool)].brief, hold);
+}
+
 /* What each application has counted in all, less what came from others */
 static void
 read_totals(ApplicationTotal *totals)
 {
 	int			ngroups = 0;
 
-	memset(totals, 0, sizeof(ApplicationTotal) * pmon->max_groups);
+	memset(totals, 0, sizeof(ApplicationTotal) * PmonPlaces());
+	for (int i = 0; i < pmon_pools->npools; i++)
+		totals[PmonPoolPlace(i)].id = pmon_pool_id(pmon_pools->pools[i].name);
+	pmon_match_groups();
 
 	LWLockAcquire(PmonLock(), LW_SHARED);
 	for (int i = 0; i < pmon->max_groups && ngroups < pmon->groups; i++)
@@ -74,7 +90,7 @@ read_totals(ApplicationTotal *totals)
 
 		if (!group->in_use)
 			continue;
-		pmon_add_brief(&totals[group->application].brief, &group->counters.hold);
+		add_to_total(totals, i, &group->counters.hold);
 		ngroups++;
 	}
 	for (int word = 0; word < PmonLiveWords(); word++)
@@ -91,7 +107,7 @@ read_totals(ApplicationTotal *totals)
 			hold.transactions = hold.time_sum = hold.time_max = 0;
 			hold.square_sum = 0;
 			pmon_add_slot(&hold, slot, false);
-			pmon_add_brief(&totals[pmon_groups[slot->group].application].brief, &hold);
+			add_to_total(totals, slot->group, &hold);
 		}
 	}
 	for (int i = 0; i < pmon->max_groups; i++)
@@ -111,9 +127,9 @@ read_totals(ApplicationTotal *totals)
 void
 pmon_history_writer_init(void)
 {
-	application_minutes = palloc0(sizeof(ApplicationMinute) * pmon->max_groups);
-	totals_before = palloc(sizeof(ApplicationTotal) * pmon->max_groups);
-	totals_now = palloc(sizeof(ApplicationTotal) * pmon->max_groups);
+	application_minutes = palloc0(sizeof(ApplicationMinute) * PmonPlaces());
+	totals_before = palloc(sizeof(ApplicationTotal) * PmonPlaces());
+	totals_now = palloc(sizeof(ApplicationTotal) * PmonPlaces());
 	sample_record = palloc0(PmonRingMaxRecord(pmon_sample_ring->size));
 	minute_record = palloc0(PmonRingMaxRecord(pmon_minute_ring->size));
 	read_totals(totals_before);
@@ -158,16 +174,19 @@ roll_up_application(const PmonApplicationSample *sample)
 {
 	ApplicationMinute *application = &application_minutes[sample->place];
 
-	/* the place had another application earlier in this minute: fold that */
+	/* the place had another one earlier in this minute: fold an application */
 	if (application->id != 0 && application->id != sample->id)
 	{
 		ApplicationMinute *other = &application_minutes[OTHER_PLACE];
 
-		other->id = pmon_applications[OTHER_PLACE].id;
-		for (int f = 0; f < PMON_FIGURES; f++)
+		if (!PmonIsPoolId(application->id))
 		{
-			other->sums[f] += application->sums[f];
-			other->maxima[f] = Max(other->maxima[f], application->maxima[f]);
+			other->id = pmon_applications[OTHER_PLACE].id;
+			for (int f = 0; f < PMON_FIGURES; f++)
+			{
+				other->sums[f] += application->sums[f];
+				other->maxima[f] = Max(other->maxima[f], application->maxima[f]);
+			}
 		}
 		memset(application, 0, sizeof(*application));
 	}
@@ -200,16 +219,21 @@ roll_up(const PmonServerSample *sample, uint32 rejected, uint32 terminated)
 }
 
 /*
- * What an application counted between two readings.  Where it counts less
- * than before, it was reset, and has counted what it shows now since.
+ * What an application or a pool counted between two readings.  Where an
+ * application counts less than before, it was reset, and has counted what it
+ * shows now since.  A pool may count less for other reasons, and a new one
+ * takes groups that have counted long before it: there we do not know.
  */
 static PmonHoldBrief
 transactions_between(const ApplicationTotal *before, const ApplicationTotal *now)
 {
+	bool		grown = before->id == now->id &&
+	before->brief.transactions <= now->brief.transactions;
 	PmonHoldBrief difference = now->brief;
 
-	if (before->id == now->id &&
-		before->brief.transactions <= now->brief.transactions)
+	if (!grown && PmonIsPoolId(now->id))
+		memset(&difference, 0, sizeof(difference));
+	if (grown)
 	{
 		difference.transactions -= before->brief.transactions;
 		difference.sum -= before->brief.sum;
@@ -259,7 +283,7 @@ finish_minute(void)
 	int			n = 0;
 
 	read_totals(totals_now);
-	for (int i = 0; i < pmon->max_groups && n < pmon_max_minute_entries(); i++)
+	for (int i = 0; i < PmonPlaces() && n < pmon_max_minute_entries(); i++)
 	{
 		if (make_minute_entry(i, &record->entries[n]))
 			n++;
@@ -284,7 +308,7 @@ finish_minute(void)
 	totals_before = totals_now;
 	totals_now = swap;
 	memset(&minute, 0, sizeof(minute));
-	memset(application_minutes, 0, sizeof(ApplicationMinute) * pmon->max_groups);
+	memset(application_minutes, 0, sizeof(ApplicationMinute) * PmonPlaces());
 }
 
 /* How much a total has grown; a reset makes it start from 0 */

@@ -13,13 +13,17 @@
 #include "history.h"
 #include "shared_state.h"
 
-/* What one sample found in one application */
+/* What one sample found in one application, or in one declared pool */
 typedef struct PmonApplicationSample
 {
-	int			place;			/* of the application */
-	uint32		id;				/* PmonApplication.id */
+	int			place;			/* of the application, or PmonPoolPlace() */
+	uint32		id;				/* PmonApplication.id or pmon_pool_id() */
 	int			figures[PMON_FIGURES];
 } PmonApplicationSample;
+
+/* Places from here on are those of the declared pools */
+#define PmonPoolPlace(pool)		(pmon->max_groups + (pool))
+#define PmonPlaces()			(pmon->max_groups + PMON_MAX_POOLS)
 
 /* What one sample found */
 typedef struct PmonServerSample

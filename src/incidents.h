@@ -36,7 +36,7 @@ typedef struct PmonHolder
 	Oid			databaseid;
 	Oid			userid;
 	int			state;			/* a PmonState */
-	PmonAddress client_addr;
+	PmonClient	client_addr;
 	char		application_name[NAMEDATALEN];
 	int			connections;
 	TimestampTz oldest_state;	/* state_change of the longest in its state */

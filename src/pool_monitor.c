@@ -26,7 +26,13 @@
  *		sampler				one sample
  *		stats_file			saving and restoring
  *		worker				the background worker
- *		live_counts, leaks	what live sessions add up to
+ *		pools, pools_parser, client_network, duration
+ *							declared pools, as pure functions
+ *		sizing				how large a pool should be, likewise
+ *		pool_tracker		which pool a session belongs to, for the worker
+ *		load_reader			the load out of the history
+ *		live_counts, live_pools, leaks
+ *							what live sessions add up to
  *		sparkline			a line of blocks
  *		result_set			rows for SQL
  *		sql_*				SQL functions
@@ -38,6 +44,7 @@
 
 #include "groups.h"
 #include "guc.h"
+#include "history.h"
 #include "incidents.h"
 #include "pool_monitor.h"
 #include "rejections.h"
@@ -69,6 +76,7 @@ init_shared_contents(void)
 {
 	pmon_init_groups();
 	pmon_init_rejections();
+	pmon_init_history();
 	if (pmon_save)
 		pmon_restore_file();
 	on_shmem_exit(save_at_shutdown, (Datum) 0);
@@ -84,6 +92,7 @@ _PG_init(void)
 		IsBinaryUpgrade || !IsPostmasterEnvironment)
 		return;
 
+	pmon_request_history();
 	pmon_request_part((void **) &pmon_incidents, sizeof(PmonIncidents));
 	pmon_request_shared_state(init_shared_contents);
 	pmon_install_session_hooks();

@@ -113,22 +113,22 @@ pmon_put_milliseconds(PmonRow *row, double microseconds)
 }
 
 void
-pmon_put_address(PmonRow *row, const PmonAddress *address)
+pmon_put_address(PmonRow *row, const PmonClient *address)
 {
 	inet	   *value;
 
-	if (address->family != PMON_ADDRESS_INET &&
-		address->family != PMON_ADDRESS_INET6)
+	if (address->kind != PMON_CLIENT_INET4 &&
+		address->kind != PMON_CLIENT_INET6)
 	{
 		pmon_put_null(row);
 		return;
 	}
 
 	value = palloc0(sizeof(inet));
-	ip_family(value) = address->family == PMON_ADDRESS_INET ?
+	ip_family(value) = address->kind == PMON_CLIENT_INET4 ?
 		PGSQL_AF_INET : PGSQL_AF_INET6;
 	ip_bits(value) = ip_maxbits(value);
-	memcpy(ip_addr(value), address->bytes, ip_addrsize(value));
+	memcpy(ip_addr(value), address->address, ip_addrsize(value));
 	SET_INET_VARSIZE(value);
 	put(row, InetPGetDatum(value), false);
 }

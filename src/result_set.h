@@ -45,7 +45,7 @@ extern void pmon_put_interval(PmonRow *row, int64 microseconds);
 extern void pmon_put_milliseconds(PmonRow *row, double microseconds);
 
 /* An address as inet; null for Unix sockets, as in pg_stat_activity */
-extern void pmon_put_address(PmonRow *row, const PmonAddress *address);
+extern void pmon_put_address(PmonRow *row, const PmonClient *address);
 
 /* The name of a database or role, its OID as text if dropped, null if none */
 extern void pmon_put_database(PmonRow *row, Oid databaseid);

@@ -23,8 +23,10 @@
 
 #include "backend_reader.h"
 #include "groups.h"
+#include "guc.h"
 #include "history_writer.h"
 #include "incidents.h"
+#include "pool_tracker.h"
 #include "rejections.h"
 #include "sampler.h"
 
@@ -39,6 +41,8 @@ static GroupSample *group_samples;	/* one for each place of a group */
 static int *touched;			/* the places that this sample found */
 static int	ntouched;
 
+static int	pool_states[PMON_MAX_POOLS][PMON_STATES];	/* by pool */
+
 static PmonServerSample sample;
 static int *application_index;	/* in sample.applications, by place */
 
@@ -47,10 +51,11 @@ pmon_sampler_init(void)
 {
 	group_samples = palloc0(sizeof(GroupSample) * pmon->max_groups);
 	touched = palloc(sizeof(int) * pmon->max_groups);
-	sample.applications = palloc(sizeof(PmonApplicationSample) * pmon->max_groups);
+	sample.applications = palloc(sizeof(PmonApplicationSample) * PmonPlaces());
 	application_index = palloc(sizeof(int) * pmon->max_groups);
 	for (int i = 0; i < pmon->max_groups; i++)
 		application_index[i] = PMON_NONE;
+	pmon_pool_tracker_init();
 	pmon_history_writer_init();
 	pmon_incidents_init();
 }
@@ -64,6 +69,7 @@ count_session(int slot)
 	uint32		id = *((volatile uint32 *) &session->group_id);
 	GroupSample *group;
 	PmonSample	read;
+	int			pool;
 
 	/* not logged in yet, or no longer there */
 	if (place == PMON_NONE || !pmon_read_sample(slot, &read))
@@ -76,6 +82,10 @@ count_session(int slot)
 		touched[ntouched++] = place;
 	}
 	group->states[read.state]++;
+
+	pool = pmon_session_pool(slot);
+	if (pool >= 0)
+		pool_states[pool][read.state]++;
 }
 
 static void
@@ -165,6 +175,30 @@ apply_groups(void)
 	}
 }
 
+/* Add the declared pools to the sample, and note how full they are. */
+static void
+apply_pools(void)
+{
+	int			connections[PMON_MAX_POOLS];
+	int			checked_out[PMON_MAX_POOLS];
+
+	for (int i = 0; i < pmon_pools->npools; i++)
+	{
+		PmonApplicationSample *pool = &sample.applications[sample.napplications];
+
+		get_figures(pool_states[i], pool->figures);
+		connections[i] = pool->figures[PMON_CONNECTIONS];
+		checked_out[i] = pool->figures[PMON_CHECKED_OUT];
+		memset(pool_states[i], 0, sizeof(pool_states[i]));
+		if (connections[i] == 0)
+			continue;
+		pool->place = PmonPoolPlace(i);
+		pool->id = pmon_pool_id(pmon_pools->pools[i].name);
+		sample.napplications++;
+	}
+	pmon_note_pools(connections, checked_out, sample.at);
+}
+
 /* Tell how the sample went.  Wants the lock. */
 static void
 note_sample(uint64 missed, const instr_time *start)
@@ -203,6 +237,7 @@ pmon_take_sample(uint64 missed)
 	note_sample(missed, &start);
 	LWLockRelease(PmonLock());
 
+	apply_pools();
 	pmon_write_history(&sample);
 	pmon_check_utilization(sample.figures[PMON_CONNECTIONS]);
 }

@@ -72,7 +72,9 @@ enter_group(TimestampTz now)
 	namestrcpy((Name) my_application_name, current_application_name());
 	pmon_set_group_key(&key, MyDatabaseId, GetSessionUserId(),
 					   my_application_name);
-	my_slot->group = pmon_enter_group(&key, now);
+	my_slot->group = pmon_enter_group(&key, MyProcPort->database_name,
+									  MyProcPort->user_name,
+									  &my_slot->client_addr, now);
 	my_slot->group_id = pmon_groups[my_slot->group].id;
 	my_slot->generation = pmon_groups[my_slot->group].generation;
 	my_slot->group_since = now;
@@ -280,6 +282,7 @@ take_slot(void)
 	my_slot = &pmon_slots[slot];
 	my_slot->pid = MyProcPid;
 	my_slot->group = PMON_NONE;
+	pmon_client_from_sockaddr(&MyProcPort->raddr.addr, &my_slot->client_addr);
 	pmon_clear_slot(my_slot);
 	pg_write_barrier();
 	pg_atomic_fetch_or_u64(&pmon_live[slot / 64], UINT64CONST(1) << (slot % 64));

@@ -14,7 +14,6 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
-#include "history.h"
 #include "shared_state.h"
 
 #define LOCK_TRANCHE	"pool_monitor"
@@ -70,7 +69,6 @@ static Size
 lay_out(char *base, int max_backends, int max_groups)
 {
 	Size		size = 0;
-	char	   *history = NULL;
 
 #define PART(pointer, bytes) \
 	do { \
@@ -86,15 +84,12 @@ lay_out(char *base, int max_backends, int max_groups)
 	PART(pmon_applications, mul_size(sizeof(PmonApplication), max_groups));
 	PART(pmon_rejections, mul_size(sizeof(PmonRejection), PMON_MAX_REJECTIONS));
 	PART(pmon_queue, sizeof(PmonRejectionQueue));
-	PART(history, pmon_history_bytes(pmon_history_size));
 
 	for (int i = 0; i < nparts; i++)
 		PART(*parts[i].pointer, parts[i].bytes);
 
 #undef PART
 
-	if (base != NULL)
-		pmon_attach_history(history, pmon_history_size);
 	return size;
 }
 
@@ -198,7 +193,6 @@ pmon_shmem_startup(void)
 		pmon->max_backends = max_backends;
 		pmon->max_groups = pmon_max_groups;
 		init_slots();
-		pmon_init_history(pmon_history_size);
 		init_contents();
 	}
 

@@ -47,10 +47,18 @@
 #include "storage/lwlock.h"
 #include "utils/hsearch.h"
 
+#include "client_network.h"
 #include "hold_histogram.h"
+#include "pools.h"
 
 /* The application that takes the figures of those that were folded */
 #define PMON_OTHER_APPLICATION	"<other>"
+
+/*
+ * Ids of applications are below this one, so that history can use those above
+ * for pools.
+ */
+#define PMON_ID_LIMIT			0x80000000
 
 /* Places in the arrays below; -1 is none */
 #define PMON_NONE				(-1)
@@ -105,6 +113,7 @@ typedef struct PmonSlot
 	uint32		group_id;		/* PmonGroup.id of that group */
 	uint32		generation;		/* PmonGroup.generation hold belongs to */
 	TimestampTz group_since;	/* when the session entered the group */
+	PmonClient	client_addr;	/* set with pid */
 	PmonHoldCounters hold;
 } PmonSlot;
 
@@ -137,6 +146,9 @@ typedef struct PmonGroupKey
 typedef struct PmonGroup
 {
 	PmonGroupKey key;
+	char		datname[NAMEDATALEN];	/* names and client as of the session */
+	char		usename[NAMEDATALEN];	/* that entered last; for pools */
+	PmonClient	client_addr;
 	bool		in_use;
 	uint32		id;				/* new each time the place is taken */
 	uint32		generation;		/* counts resets: see PmonSlot */
@@ -169,6 +181,20 @@ typedef struct PmonApplication
 	PmonPeak	peak_connections;
 	PmonPeak	peak_checked_out;	/* as sampled */
 } PmonApplication;
+
+/*
+ * What is kept of a declared pool, by its name; the worker looks after it.
+ * The counts are of the last sample.
+ */
+typedef struct PmonPoolState
+{
+	char		name[NAMEDATALEN];	/* empty: an unused place */
+	int			connections;
+	int			checked_out;
+	PmonPeak	peak_checked_out;
+	bool		exhausted;		/* as it was logged */
+	int			samples_below;	/* in a row, while exhausted */
+} PmonPoolState;
 
 /* Why a login was refused; the order is the one of reason names in SQL */
 typedef enum PmonRejectReason
@@ -262,7 +288,7 @@ typedef struct PmonShared
 	uint64		groups_evicted;
 	int			groups;			/* places in use */
 	int			applications;	/* likewise */
-	uint32		next_id;		/* for PmonGroup.id and PmonApplication.id */
+	uint32		last_id;		/* of PmonGroup.id and PmonApplication.id */
 	int			lru_first;		/* groups without sessions, by last use */
 	int			lru_last;
 	int			unused_first;	/* applications without groups */
@@ -270,6 +296,7 @@ typedef struct PmonShared
 	int			first_free_group;
 	int			first_free_application;
 	int			rejections;		/* places in use */
+	PmonPoolState pools[PMON_MAX_POOLS];
 } PmonShared;
 
 /*

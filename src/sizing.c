@@ -34,11 +34,14 @@ delay_probability(int servers, double offered_load, double inverse_b)
 	return servers * b / (servers - offered_load * (1.0 - b));
 }
 
-/* The factor by which waits are longer than those of exponential hold times. */
+/*
+ * The factor by which waits are longer than those of exponential hold times.
+ * Never below 1: see sizing.h.
+ */
 static double
 variability(double hold_cv)
 {
-	if (!(hold_cv >= 0))
+	if (!(hold_cv > 1.0))
 		return 1.0;
 
 	return (1.0 + hold_cv * hold_cv) / 2.0;
@@ -195,16 +198,6 @@ choose_note(const PmonSizingInput *input, const PmonSizingResult *result,
 		return "the pool was full at its peak, but too briefly to hide demand";
 	if (!(input->hold_cv >= 0))
 		return "the variation of hold times is unknown and was taken to be that of exponential ones";
-
-	/*
-	 * With hold times that vary little, waits are shorter on average, but not
-	 * exponential: short ones can be likelier than the formula has it.  The
-	 * size for exponential hold times is then enough.
-	 */
-	if (input->hold_cv < 1 &&
-		smallest_sufficient(result->offered_load / Max(input->instances, 1),
-							1.0, input) != result->recommended)
-		return PMON_SIZING_NOTE_STEADY;
 
 	return NULL;
 }

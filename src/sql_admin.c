@@ -127,7 +127,7 @@ pool_monitor_rejections(PG_FUNCTION_ARGS)
 
 	pmon_require_loaded();
 	PmonInitResultSet(fcinfo);
-	snapshot = pmon_take_snapshot();
+	snapshot = pmon_take_snapshot(false);
 
 	for (int i = 0; i < snapshot->nrejections; i++)
 	{

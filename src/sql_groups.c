@@ -19,13 +19,11 @@
 #include "group_snapshot.h"
 #include "groups.h"
 #include "live_counts.h"
-#include "pools.h"
 #include "result_set.h"
 #include "sql_groups.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_applications);
 PG_FUNCTION_INFO_V1(pool_monitor_groups);
-PG_FUNCTION_INFO_V1(pool_monitor_pool_status);
 
 /* One row in the making */
 typedef struct Entry
@@ -270,7 +268,7 @@ show_table(FunctionCallInfo fcinfo, bool by_group)
 	table->by_group = by_group;
 	table->entries = hash_create("groups", 64, &info, HASH_ELEM | HASH_BLOBS);
 	if (pmon != NULL)
-		table->snapshot = pmon_take_snapshot();
+		table->snapshot = pmon_take_snapshot(true);
 
 	add_live(table);
 	if (table->snapshot != NULL)
@@ -305,103 +303,4 @@ Datum
 pool_monitor_groups(PG_FUNCTION_ARGS)
 {
 	return show_table(fcinfo, true);
-}
-
-/* What pool_monitor_pool_status() was asked about; NULL and 0 for any */
-typedef struct PoolFilter
-{
-	const char *application_name;
-	Oid			databaseid;
-	Oid			userid;
-} PoolFilter;
-
-static bool
-filter_matches(const PoolFilter *filter, Oid databaseid, Oid userid,
-			   const char *application_name)
-{
-	return (filter->application_name == NULL ||
-			strcmp(filter->application_name, application_name) == 0) &&
-		(filter->databaseid == InvalidOid || filter->databaseid == databaseid) &&
-		(filter->userid == InvalidOid || filter->userid == userid);
-}
-
-/* The arguments from 2 on; a name that does not exist is an error */
-static void
-get_filter(FunctionCallInfo fcinfo, PoolFilter *filter)
-{
-	memset(filter, 0, sizeof(*filter));
-	if (!PG_ARGISNULL(2))
-		filter->application_name = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	if (!PG_ARGISNULL(3))
-		filter->databaseid = get_database_oid(NameStr(*PG_GETARG_NAME(3)), false);
-	if (!PG_ARGISNULL(4))
-		filter->userid = get_role_oid(NameStr(*PG_GETARG_NAME(4)), false);
-}
-
-/* An argument that counts connections: not null, and not below minimum */
-static int
-get_count(FunctionCallInfo fcinfo, int argument, const char *name, int minimum)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be null", name)));
-	if (PG_GETARG_INT32(argument) < minimum)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be at least %d", name, minimum)));
-	return PG_GETARG_INT32(argument);
-}
-
-Datum
-pool_monitor_pool_status(PG_FUNCTION_ARGS)
-{
-	/* as in SQLAlchemy, -1 is an overflow without limit */
-	int			pool_size = get_count(fcinfo, 0, "pool_size", 0);
-	int			max_overflow = get_count(fcinfo, 1, "max_overflow", -1);
-	PoolFilter	filter;
-	PmonCounts	counts = {0};
-	PmonRow		row = {0};
-	int			checked_out;
-
-	get_filter(fcinfo, &filter);
-	for (int i = 0; i < pmon_reader_slots(); i++)
-	{
-		PmonSession session;
-
-		if (pmon_read_session(i, &session) && PmonIsSession(&session) &&
-			filter_matches(&filter, session.databaseid, session.userid,
-						   session.application_name))
-			pmon_count_session(&counts, &session);
-	}
-	checked_out = pmon_checked_out(&counts);
-
-	pmon_put_int(&row, pool_size);
-	pmon_put_int(&row, counts.states[PMON_STATE_IDLE]);
-	pmon_put_int(&row, checked_out);
-	pmon_put_bigint(&row, pmon_pool_overflow(pool_size, 1, counts.connections));
-	if (pmon == NULL)
-		pmon_put_null(&row);
-	else
-	{
-		PmonGroupSnapshot *snapshot = pmon_take_snapshot();
-		uint64		invalid = 0;
-
-		for (int i = 0; i < snapshot->ngroups; i++)
-		{
-			PmonGroup  *group = &snapshot->groups[i];
-
-			if (filter_matches(&filter, group->key.databaseid, group->key.userid,
-							   group->key.application_name))
-				invalid += group->counters.sessions_abandoned +
-					group->counters.sessions_fatal +
-					group->counters.sessions_killed;
-		}
-		pmon_put_bigint(&row, invalid);
-	}
-	pmon_put_int(&row, counts.connections);
-	pmon_put_text(&row, pmon_pool_status_name(pmon_pool_status(pool_size, max_overflow, 1,
-															   checked_out,
-															   counts.connections)));
-	return pmon_return_row(fcinfo, &row);
 }

@@ -3,8 +3,8 @@
  * sql_groups.h
  *	  SQL functions that show live and exact figures by application or group.
  *
- * pool_monitor_applications, pool_monitor_groups and
- * pool_monitor_pool_status.  Their SQL comments say what they return.
+ * pool_monitor_applications and pool_monitor_groups.  Their SQL comments say
+ * what they return.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +15,5 @@
 
 extern PGDLLEXPORT Datum pool_monitor_applications(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum pool_monitor_groups(PG_FUNCTION_ARGS);
-extern PGDLLEXPORT Datum pool_monitor_pool_status(PG_FUNCTION_ARGS);
 
 #endif							/* PMON_SQL_GROUPS_H */

@@ -117,7 +117,7 @@ typedef struct ConnectionKey
 	Oid			userid;
 	PmonState	state;
 	BackendType backend_type;
-	PmonAddress client_addr;
+	PmonClient	client_addr;
 	char		application_name[NAMEDATALEN];
 } ConnectionKey;
 

@@ -12,6 +12,7 @@
 
 #include "guc.h"
 #include "leaks.h"
+#include "live_pools.h"
 #include "result_set.h"
 #include "sql_sessions.h"
 
@@ -31,14 +32,15 @@ put_public_columns(PmonRow *row, const PmonSession *session)
 
 static void
 put_private_columns(PmonRow *row, const PmonSession *session,
-					const PmonProcState *proc, int blocks, TimestampTz now)
+					const PmonProcState *proc, int pool, int blocks,
+					TimestampTz now)
 {
 	bool		checked_out = PmonIsCheckedOut(session->state);
 	char	   *query = pmon_read_query(session->slot, session->pid);
 
 	pmon_put_text(row, session->application_name);
 	pmon_put_address(row, &session->client_addr);
-	if (session->client_addr.family == PMON_ADDRESS_UNKNOWN)
+	if (session->client_addr.kind == PMON_CLIENT_UNKNOWN)
 		pmon_put_null(row);
 	else
 		pmon_put_int(row, session->client_port);
@@ -50,7 +52,7 @@ put_private_columns(PmonRow *row, const PmonSession *session,
 	pmon_put_text(row, pgstat_get_wait_event_type(proc->wait_event_info));
 	pmon_put_text(row, pgstat_get_wait_event(proc->wait_event_info));
 	pmon_put_xid(row, proc->xmin);
-	pmon_put_null(row);			/* pool */
+	pmon_put_text(row, pool >= 0 ? pmon_pools->pools[pool].name : NULL);
 	pmon_put_bool(row, checked_out);
 	pmon_put_interval(row, pmon_age(now, session->state_change));
 	pmon_put_interval(row, pmon_age(now, session->xact_start));
@@ -112,6 +114,7 @@ pool_monitor_sessions(PG_FUNCTION_ARGS)
 	PmonSession *sessions = read_sessions(&nsessions);
 	PmonProcState *procs = pmon_read_procs();
 	int		   *blocks = read_blocks(sessions, nsessions, procs);
+	PmonNames  *names = pmon_begin_matching();
 
 	PmonInitResultSet(fcinfo);
 
@@ -123,6 +126,7 @@ pool_monitor_sessions(PG_FUNCTION_ARGS)
 		put_public_columns(&row, session);
 		if (pmon_may_read(session->userid))
 			put_private_columns(&row, session, &procs[session->slot],
+								pmon_live_pool(names, session),
 								blocks[session->slot], now);
 		else
 		{

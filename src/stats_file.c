@@ -8,7 +8,7 @@
  *		FileHeader		magic number, version, sizes of the structs, and the
  *						numbers of what follows
  *		PmonApplication[], PmonGroup[], PmonRejection[]
- *						as pmon_take_snapshot() copies them
+ *						as pmon_take_snapshot(true) copies them
  *		PmonIncident[]
  *		samples, minutes
  *						the records of the two rings, the oldest first
@@ -68,7 +68,7 @@ typedef struct FileHeader
 	uint64		dropped[PMON_REJECT_REASONS];
 	TimestampTz last_rejected_at;
 	int64		last_incident;
-	uint32		next_id;
+	uint32		last_id;
 
 	uint32		applications;
 	uint32		groups;
@@ -125,7 +125,7 @@ fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot)
 	header->stats_reset = pmon->stats_reset;
 	header->peak_connections = pmon->peak_connections;
 	header->groups_evicted = pmon->groups_evicted;
-	header->next_id = pmon->next_id;
+	header->last_id = pmon->last_id;
 	LWLockRelease(PmonLock());
 
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
@@ -200,7 +200,7 @@ copy_incidents(int64 last, uint32 *n)
 static TimestampTz
 write_contents(Writer *writer)
 {
-	PmonGroupSnapshot *snapshot = pmon_take_snapshot();
+	PmonGroupSnapshot *snapshot = pmon_take_snapshot(false);
 	PmonIncident **incidents;
 	FileHeader	header;
 	pg_crc32c	crc;
@@ -396,7 +396,7 @@ restore_server(const FileHeader *header)
 	pmon->stats_reset = header->stats_reset;
 	pmon->peak_connections = header->peak_connections;
 	pmon->groups_evicted = header->groups_evicted;
-	pmon->next_id = Max(pmon->next_id, header->next_id);
+	pmon->last_id = Max(pmon->last_id, header->last_id);
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
 	{
 		pg_atomic_write_u64(&pmon_queue->rejected[i], header->rejected[i]);

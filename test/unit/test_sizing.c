@@ -195,8 +195,8 @@ test_expected_wait(void)
 
 	is_close(pmon_expected_wait(2, 2.0 / 3, 1.0 / 3, 1, 0.8), 0, 0,
 			 "the wait is zero where fewer have to wait than may");
-	is_close(pmon_expected_wait(2, 2.0 / 3, 1.0 / 3, 0, 1 - two), 0.25, 1e-9,
-			 "constant hold times halve the wait");
+	is_close(pmon_expected_wait(2, 2.0 / 3, 1.0 / 3, 0, 1 - two), 0.5, 1e-9,
+			 "constant hold times count as exponential ones");
 	is_close(pmon_expected_wait(2, 2.0 / 3, 1.0 / 3, 3, 1 - two), 2.5, 1e-9,
 			 "a coefficient of variation of 3 makes the wait five times as long");
 	is_close(pmon_expected_wait(2, 2.0 / 3, 1.0 / 3, NAN, 1 - two), 0.5, 1e-9,
@@ -418,10 +418,7 @@ measured(double offered_load, double hold_mean, double hold_cv)
 static void
 test_simulation(int loads, uint64 seed)
 {
-	int			below = 0;		/* without a note */
-	int			noted = 0;
-	int			noted_below = 0;
-	int			far_below = 0;
+	int			below = 0;
 	int			exact = 0;
 	int			above[MAX_SERVERS] = {0};
 
@@ -432,7 +429,6 @@ test_simulation(int loads, uint64 seed)
 		PmonSizingResult result;
 		int			servers;
 		int			more;
-		bool		has_note;
 
 		random_state = (seed * 1000003 + i + 1) *
 			UINT64CONST(0x9E3779B97F4A7C15);
@@ -445,21 +441,14 @@ test_simulation(int loads, uint64 seed)
 		input.percentile = load.percentile;
 		pmon_sizing(&input, &result);
 		servers = result.recommended;
-		has_note = result.note != NULL &&
-			strcmp(result.note, PMON_SIZING_NOTE_STEADY) == 0;
-		noted += has_note;
 
 		if (!is_sufficient(&load, servers))
 		{
-			if (has_note)
-				noted_below++;
-			else
-				below++;
-			far_below += !is_sufficient(&load, servers + 1);
-			printf("# %s, load %.2f, mean %.1f ms, cv %.2f, percentile %g: %d is not enough%s\n",
+			below++;
+			printf("# %s, load %.2f, mean %.1f ms, cv %.2f, percentile %g: %d is not enough\n",
 				   shape_names[load.shape], load.offered_load,
 				   load.hold_mean * 1000, load.hold_cv, load.percentile,
-				   servers, has_note ? ", as the note says" : "");
+				   servers);
 			continue;
 		}
 
@@ -472,12 +461,10 @@ test_simulation(int loads, uint64 seed)
 		above[more]++;
 	}
 
-	printf("# %d loads: %d sizes exact, %d one above, %d one below with a note (of %d notes)\n",
-		   loads, exact, above[1], noted_below, noted);
-	ok(below == 0, "no size without a note is too small for its simulated load");
-	ok(far_below == 0, "a size whose note says so is too small by no more than one");
+	printf("# %d loads: %d sizes exact, %d one above, %d further above, %d below\n",
+		   loads, exact, above[1], loads - exact - above[1] - below, below);
+	ok(below == 0, "no size is too small for its simulated load");
 	ok(exact + above[1] >= 0.9 * loads, "nine of ten sizes are exact or one above the smallest that is enough");
-	ok(noted < loads / 2, "most sizes need no note");
 }
 
 /*
@@ -549,10 +536,8 @@ test_recommendations(void)
 	input = measured(8, 0.02, 1);
 	pmon_sizing(&input, &result);
 	ok(result.note == NULL && !result.saturated, "a load without peculiarities has no note");
-	input = measured(20, 0.1, 0);
-	pmon_sizing(&input, &result);
-	is_str(result.note ? result.note : "", PMON_SIZING_NOTE_STEADY,
-		   "hold times that vary little are noted where they matter");
+	input.hold_cv = 0;
+	is_int(size_of(&input), result.recommended, "hold times that vary little need what exponential ones need");
 }
 
 static void

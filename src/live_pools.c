@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * live_pools.c
+ *	  Which declared pool each session belongs to, as a query sees it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "group_snapshot.h"
+#include "guc.h"
+#include "live_pools.h"
+
+/* A name, or NULL for what has been dropped */
+typedef struct CachedName
+{
+	Oid			oid;
+	char	   *name;
+} CachedName;
+
+struct PmonNames
+{
+	HTAB	   *databases;
+	HTAB	   *roles;
+};
+
+PmonNames *
+pmon_begin_matching(void)
+{
+	HASHCTL		info = {.keysize = sizeof(Oid),.entrysize = sizeof(CachedName)};
+	PmonNames  *names = palloc(sizeof(PmonNames));
+
+	names->databases = hash_create("database names", 16, &info, HASH_ELEM | HASH_BLOBS);
+	names->roles = hash_create("role names", 16, &info, HASH_ELEM | HASH_BLOBS);
+	return names;
+}
+
+static const char *
+cached_name(HTAB *cache, Oid oid, bool is_database)
+{
+	CachedName *entry;
+	bool		found;
+
+	if (!OidIsValid(oid))
+		return NULL;
+	entry = hash_search(cache, &oid, HASH_ENTER, &found);
+	if (!found)
+		entry->name = is_database ? get_database_name(oid) :
+			GetUserNameFromId(oid, true);
+	return entry->name;
+}
+
+int
+pmon_live_pool(PmonNames *names, const PmonSession *session)
+{
+	PmonPoolSubject subject;
+
+	if (pmon_pools->npools == 0)
+		return -1;
+	subject.application_name = session->application_name;
+	subject.datname = cached_name(names->databases, session->databaseid, true);
+	subject.usename = cached_name(names->roles, session->userid, false);
+	subject.client = session->client_addr;
+	return pmon_pools_match(pmon_pools, &subject);
+}
+
+void
+pmon_count_pools(PmonCounts *counts)
+{
+	PmonNames  *names = pmon_begin_matching();
+	int			rest = pmon_pools->npools;
+
+	memset(counts, 0, sizeof(PmonCounts) * (rest + 1));
+	for (int i = 0; i < pmon_reader_slots(); i++)
+	{
+		PmonSession session;
+		int			pool;
+
+		if (!pmon_read_session(i, &session) || !PmonIsSession(&session))
+			continue;
+		pool = pmon_live_pool(names, &session);
+		if (pool >= 0)
+			pmon_count_session(&counts[pool], &session);
+		if (pool < 0 || pmon_pools->pools[pool].size < 0)
+			pmon_count_session(&counts[rest], &session);
+	}
+}
+
+void
+pmon_count_invalid(int64 *invalid)
+{
+	PmonGroupSnapshot *snapshot = pmon_take_snapshot(false);
+
+	memset(invalid, 0, sizeof(int64) * pmon_pools->npools);
+	for (int i = 0; i < snapshot->ngroups; i++)
+	{
+		PmonGroup  *group = &snapshot->groups[i];
+		PmonPoolSubject subject;
+		int			pool;
+
+		subject.application_name = group->key.application_name;
+		subject.datname = group->datname;
+		subject.usename = group->usename;
+		subject.client = group->client_addr;
+		pool = pmon_pools_match(pmon_pools, &subject);
+		if (pool >= 0)
+			invalid[pool] += group->counters.sessions_abandoned +
+				group->counters.sessions_fatal + group->counters.sessions_killed;
+	}
+}
