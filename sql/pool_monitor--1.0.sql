@@ -657,6 +657,76 @@ REVOKE ALL ON FUNCTION pool_monitor_incident_holders(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pool_monitor_incident_holders(bigint) TO pg_read_all_stats;
 
 --
+-- Ending idle sessions
+--
+
+CREATE FUNCTION pool_monitor_terminations(
+    OUT terminated_at timestamptz,
+    OUT pid integer,
+    OUT datname text,
+    OUT usename text,
+    OUT application_name text,
+    OUT client_addr inet,
+    OUT backend_start timestamptz,
+    OUT state text,
+    OUT idle_for interval,
+    OUT limit_applied interval,
+    OUT pool text,
+    OUT reason text,
+    OUT outcome text,
+    OUT detail text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_terminations() IS
+'idle sessions that were ended: what the view pool_monitor_terminations shows';
+
+CREATE VIEW pool_monitor_terminations AS
+    SELECT * FROM pool_monitor_terminations();
+COMMENT ON VIEW pool_monitor_terminations IS 'the last 1000 decisions to end an idle session, the oldest first; of sessions that the reader may not see, only pid, datname and usename';
+COMMENT ON COLUMN pool_monitor_terminations.terminated_at IS 'when it was decided';
+COMMENT ON COLUMN pool_monitor_terminations.pid IS 'process ID of the session''s backend';
+COMMENT ON COLUMN pool_monitor_terminations.datname IS 'database, its OID if it was dropped';
+COMMENT ON COLUMN pool_monitor_terminations.usename IS 'role that logged in, its OID if it was dropped';
+COMMENT ON COLUMN pool_monitor_terminations.application_name IS 'what the client declared as application_name';
+COMMENT ON COLUMN pool_monitor_terminations.client_addr IS 'the client''s IP address, null for a Unix socket';
+COMMENT ON COLUMN pool_monitor_terminations.backend_start IS 'when the client connected';
+COMMENT ON COLUMN pool_monitor_terminations.state IS 'the state that the session was in';
+COMMENT ON COLUMN pool_monitor_terminations.idle_for IS 'how long it had been in that state';
+COMMENT ON COLUMN pool_monitor_terminations.limit_applied IS 'the limit that it had exceeded';
+COMMENT ON COLUMN pool_monitor_terminations.pool IS 'the declared pool that it belonged to';
+COMMENT ON COLUMN pool_monitor_terminations.reason IS 'idle, idle in transaction, lifetime, or requested (by pool_monitor_terminate_idle)';
+COMMENT ON COLUMN pool_monitor_terminations.outcome IS 'terminated, spared (it was not idle any more, or is exempt), dry run, or failed (it did not answer)';
+COMMENT ON COLUMN pool_monitor_terminations.detail IS 'why it was spared, or failed';
+
+CREATE FUNCTION pool_monitor_terminate_idle(
+    idle_for interval,
+    application_name text DEFAULT NULL,
+    datname name DEFAULT NULL,
+    usename name DEFAULT NULL,
+    max_sessions integer DEFAULT NULL,
+    dry_run boolean DEFAULT true,
+    OUT terminated_at timestamptz,
+    OUT pid integer,
+    OUT datname text,
+    OUT usename text,
+    OUT application_name text,
+    OUT client_addr inet,
+    OUT backend_start timestamptz,
+    OUT state text,
+    OUT idle_for interval,
+    OUT limit_applied interval,
+    OUT pool text,
+    OUT reason text,
+    OUT outcome text,
+    OUT detail text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_monitor_terminate_idle(interval, text, name, name, integer, boolean) IS
+'end the sessions with that application name, database and role (null: any) that have been idle for longer than idle_for, the longest idle first and no more than max_sessions, without ever cutting a statement; with dry_run only say which; one row a session, with the columns of pool_monitor_terminations; who may call pg_terminate_backend() on a session may end it, and others are left out';
+
+--
 -- For applications
 --
 
@@ -763,5 +833,6 @@ GRANT SELECT ON pool_monitor_status, pool_monitor_connections,
     pool_monitor_applications, pool_monitor_groups, pool_monitor_databases,
     pool_monitor_roles, pool_monitor_sessions, pool_monitor_leaks,
     pool_monitor_pools, pool_monitor_capacity, pool_monitor_rejections,
+    pool_monitor_terminations,
     pool_monitor_info
     TO PUBLIC;

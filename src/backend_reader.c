@@ -167,7 +167,7 @@ pmon_read_sample(int slot, PmonSample *sample)
 		if (sample->pid <= 0)
 			return false;
 		sample->state = translate_state(entry->st_state);
-		sample->xact_start = entry->st_xact_start_timestamp;
+		sample->backend_start = entry->st_proc_start_timestamp;
 		sample->state_change = entry->st_state_start_timestamp;
 
 		pgstat_end_read_activity(entry, after);
@@ -306,25 +306,34 @@ count_blockers(LockInstanceData **locks, int nlocks,
 	}
 }
 
-int *
-pmon_read_blockers(const int *pids)
+/* The places of pids, sorted by pid, palloc'd; *npids says how many. */
+static PidSlot *
+sort_pids(const int *pids, int *npids)
 {
 	int			slots = pmon_reader_slots();
-	int		   *blocks = palloc0(sizeof(int) * slots);
 	PidSlot    *sorted = palloc(sizeof(PidSlot) * slots);
-	LockData   *data = GetLockStatusData();
-	LockInstanceData **locks = palloc(sizeof(LockInstanceData *) * Max(data->nelements, 1));
-	int			npids = 0;
 
+	*npids = 0;
 	for (int i = 0; i < slots; i++)
 	{
 		if (pids[i] != 0)
 		{
-			sorted[npids].pid = pids[i];
-			sorted[npids++].slot = i;
+			sorted[*npids].pid = pids[i];
+			sorted[(*npids)++].slot = i;
 		}
 	}
-	qsort(sorted, npids, sizeof(PidSlot), compare_pids);
+	qsort(sorted, *npids, sizeof(PidSlot), compare_pids);
+	return sorted;
+}
+
+int *
+pmon_read_blockers(const int *pids)
+{
+	int		   *blocks = palloc0(sizeof(int) * pmon_reader_slots());
+	LockData   *data = GetLockStatusData();
+	LockInstanceData **locks = palloc(sizeof(LockInstanceData *) * Max(data->nelements, 1));
+	int			npids;
+	PidSlot    *sorted = sort_pids(pids, &npids);
 
 	for (int i = 0; i < data->nelements; i++)
 		locks[i] = &data->locks[i];
@@ -341,6 +350,29 @@ pmon_read_blockers(const int *pids)
 	}
 
 	return blocks;
+}
+
+bool *
+pmon_read_advisory_locks(const int *pids)
+{
+	bool	   *holds = palloc0(sizeof(bool) * pmon_reader_slots());
+	LockData   *data = GetLockStatusData();
+	int			npids;
+	PidSlot    *sorted = sort_pids(pids, &npids);
+
+	for (int i = 0; i < data->nelements; i++)
+	{
+		LockInstanceData *lock = &data->locks[i];
+		PidSlot		wanted = {lock->pid, 0};
+		const PidSlot *found;
+
+		if (lock->locktag.locktag_type != LOCKTAG_ADVISORY || lock->holdMask == 0)
+			continue;
+		found = bsearch(&wanted, sorted, npids, sizeof(PidSlot), compare_pids);
+		if (found != NULL)
+			holds[found->slot] = true;
+	}
+	return holds;
 }
 
 int

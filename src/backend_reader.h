@@ -65,7 +65,7 @@ typedef struct PmonSample
 {
 	int			pid;
 	PmonState	state;
-	TimestampTz xact_start;
+	TimestampTz backend_start;
 	TimestampTz state_change;
 } PmonSample;
 
@@ -118,6 +118,12 @@ extern PmonProcState *pmon_read_procs(void);
  * waits.  pids has the pid of each place, 0 for none.  palloc'd.
  */
 extern int *pmon_read_blockers(const int *pids);
+
+/*
+ * For each of pmon_reader_slots(), whether the backend in that place holds an
+ * advisory lock.  Reads the lock tables, like the function before.  palloc'd.
+ */
+extern bool *pmon_read_advisory_locks(const int *pids);
 
 /* Connection slots that ordinary roles can use: at least 1 */
 extern int	pmon_ordinary_slots(void);

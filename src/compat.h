@@ -143,6 +143,22 @@ PmonShmemInitHash(const char *name, int nelems, HASHCTL *info, int flags)
 #define PmonGucFree(pointer)	free(pointer)
 #endif
 
+/* Does libpq's buffer hold bytes of a next message? */
+#if PG_VERSION_NUM >= 170000
+#define PmonInputIsBuffered()	(pq_buffer_remaining_data() > 0)
+#else
+#define PmonInputIsBuffered()	pq_buffer_has_data()
+#endif
+
+/* Call core's handler of SIGUSR1 from within our own */
+#if PG_VERSION_NUM >= 190000
+#define PmonCallProcsignalHandler() \
+	procsignal_sigusr1_handler(postgres_signal_arg, pg_siginfo)
+#else
+#define PmonCallProcsignalHandler() \
+	procsignal_sigusr1_handler(postgres_signal_arg)
+#endif
+
 /* The wait event that the worker shows while it sleeps */
 #if PG_VERSION_NUM >= 170000
 #define PmonWaitEvent(name)		WaitEventExtensionNew(name)

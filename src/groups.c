@@ -553,6 +553,7 @@ pmon_add_counters(PmonCounters *totals, const PmonCounters *more,
 	totals->sessions_abandoned += more->sessions_abandoned;
 	totals->sessions_fatal += more->sessions_fatal;
 	totals->sessions_killed += more->sessions_killed;
+	totals->terminated += more->terminated;
 	totals->session_time += more->session_time;
 	pmon_add_hold(&totals->hold, &more->hold, with_buckets);
 }
@@ -607,6 +608,7 @@ pmon_reset_groups(const char *application_name, TimestampTz now)
 	{
 		restart_peak(&pmon->peak_connections, pmon->connections, now);
 		pmon->stats_reset = now;
+		pg_atomic_write_u64(&pmon->terminated, 0);
 
 		/* history is gone too, and was all that these were remembered for */
 		while (pmon->unused_first != PMON_NONE)

@@ -20,6 +20,13 @@ bool		pmon_track_transactions = true;
 int			pmon_warning_threshold = 80;
 int			pmon_critical_threshold = 95;
 int			pmon_leak_threshold = 5 * 60 * 1000;
+int			pmon_idle_timeout = 0;
+int			pmon_idle_in_transaction_timeout = 0;
+int			pmon_max_lifetime = 0;
+int			pmon_terminate_above = 0;
+int			pmon_max_terminations = 20;
+bool		pmon_terminate_superusers = false;
+bool		pmon_dry_run = false;
 bool		pmon_save = true;
 int			pmon_save_interval = 60;
 
@@ -62,6 +69,79 @@ assign_pools(const char *newval, void *extra)
 {
 	pmon_pools = extra != NULL ? extra : &no_pools;
 	pmon_pools_version++;
+}
+
+/* When sessions are ended. */
+static void
+define_limit_settings(void)
+{
+	DefineCustomIntVariable("pool_monitor.idle_timeout",
+							"Ends sessions that have been idle for longer.",
+							"0 turns this off.",
+							&pmon_idle_timeout,
+							0, 0, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.idle_in_transaction_timeout",
+							"Ends sessions that have been idle in a transaction for longer.",
+							"0 turns this off.",
+							&pmon_idle_in_transaction_timeout,
+							0, 0, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.max_lifetime",
+							"Ends sessions that were connected longer ago, when they are next found idle.",
+							"0 turns this off.",
+							&pmon_max_lifetime,
+							0, 0, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+}
+
+/* How the limits are applied. */
+static void
+define_termination_settings(void)
+{
+	DefineCustomIntVariable("pool_monitor.terminate_above",
+							"Sets the utilization of connection slots, in percent, below which no session is ended.",
+							"0 ends sessions whatever the utilization.",
+							&pmon_terminate_above,
+							0, 0, 100,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.max_terminations",
+							"Sets the maximum number of sessions ended in each sample.",
+							"0 means no limit.",
+							&pmon_max_terminations,
+							20, 0, INT_MAX,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pool_monitor.terminate_superusers",
+							 "Ends idle sessions of superusers too.",
+							 NULL,
+							 &pmon_terminate_superusers,
+							 false,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pool_monitor.dry_run",
+							 "Decides and records which sessions to end, but ends none.",
+							 NULL,
+							 &pmon_dry_run,
+							 false,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
 }
 
 /* What applications say of their pools. */
@@ -191,6 +271,8 @@ pmon_define_settings(bool preloading)
 	define_threshold_settings();
 	define_save_settings();
 	define_pool_settings();
+	define_limit_settings();
+	define_termination_settings();
 
 	/*
 	 * A session that merely loads the library must not drop the settings that

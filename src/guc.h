@@ -17,6 +17,13 @@ extern bool pmon_track_transactions;
 extern int	pmon_warning_threshold; /* percent */
 extern int	pmon_critical_threshold;	/* percent */
 extern int	pmon_leak_threshold;	/* ms */
+extern int	pmon_idle_timeout;	/* ms; 0: off, as the next two */
+extern int	pmon_idle_in_transaction_timeout;
+extern int	pmon_max_lifetime;
+extern int	pmon_terminate_above;	/* percent */
+extern int	pmon_max_terminations;	/* a sample; 0: no limit */
+extern bool pmon_terminate_superusers;
+extern bool pmon_dry_run;
 extern bool pmon_save;
 extern int	pmon_save_interval; /* s */
 

@@ -17,13 +17,18 @@
  *		shared_state		what is in shared memory, and what protects it
  *		backend_reader		reads the server's status array
  *		groups				groups and applications: found, made, folded
+ *		end_request			asking a session to end
+ *		listen_tracker		does a session listen?
  *		session_stats		exact counts, made by each session
  *		rejections			logins that were refused
  *		ring, history		what is kept of the past
  *		history_writer, history_reader
  *		incidents			when connections ran out, and who held them
  *		group_snapshot		a copy of all groups
+ *		idle_policy			which idle sessions to end, as a pure function
+ *		terminations		the record of that
  *		sampler				one sample
+ *		idle_termination	the worker's part in ending sessions
  *		stats_file			saving and restoring
  *		worker				the background worker
  *		pools, pools_parser, client_network, duration
@@ -51,6 +56,7 @@
 #include "session_stats.h"
 #include "shared_state.h"
 #include "stats_file.h"
+#include "terminations.h"
 #include "worker.h"
 
 PG_MODULE_MAGIC;
@@ -94,6 +100,7 @@ _PG_init(void)
 
 	pmon_request_history();
 	pmon_request_part((void **) &pmon_incidents, sizeof(PmonIncidents));
+	pmon_request_part((void **) &pmon_terminations, sizeof(PmonTerminations));
 	pmon_request_shared_state(init_shared_contents);
 	pmon_install_session_hooks();
 	pmon_install_rejection_hook();

@@ -229,7 +229,7 @@ pmon_take_sample(uint64 missed)
 	sample.max_connections = MaxConnections;
 	sample.ordinary_slots = pmon_ordinary_slots();
 	sample.rejected = pmon_rejected();
-	sample.terminated = 0;
+	sample.terminated = pg_atomic_read_u64(&pmon->terminated);
 	count_sessions();
 
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);

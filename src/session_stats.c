@@ -37,17 +37,23 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "executor/executor.h"
 #include "libpq/libpq.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "end_request.h"
 #include "groups.h"
 #include "guc.h"
+#include "listen_tracker.h"
 #include "session_stats.h"
 #include "shared_state.h"
 
 static ClientAuthentication_hook_type prev_authentication_hook = NULL;
+static ProcessUtility_hook_type prev_utility_hook = NULL;
+static ExecutorStart_hook_type prev_executor_start_hook = NULL;
 
 /* This session's slot, and the application name that its group was found by */
 static PmonSlot *my_slot = NULL;
@@ -104,6 +110,7 @@ log_in(void)
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
 	enter_group(now);
 	my_slot->group_since = MyStartTimestamp;
+	my_slot->superuser = GetSessionUserIsSuperuser();
 	pmon_groups[my_slot->group].counters.sessions++;
 	LWLockRelease(PmonLock());
 }
@@ -241,7 +248,13 @@ count_end(PmonCounters *counters)
 			counters->sessions_abandoned++;
 			break;
 		case DISCONNECT_FATAL:
-			counters->sessions_fatal++;
+			if (pmon_has_accepted())
+			{
+				counters->terminated++;
+				pg_atomic_fetch_add_u64(&pmon->terminated, 1);
+			}
+			else
+				counters->sessions_fatal++;
 			break;
 		case DISCONNECT_KILLED:
 			counters->sessions_killed++;
@@ -284,6 +297,8 @@ take_slot(void)
 	my_slot->group = PMON_NONE;
 	pmon_client_from_sockaddr(&MyProcPort->raddr.addr, &my_slot->client_addr);
 	pmon_clear_slot(my_slot);
+	my_slot->listening = false;
+	pmon_accept_requests(slot);
 	pg_write_barrier();
 	pg_atomic_fetch_or_u64(&pmon_live[slot / 64], UINT64CONST(1) << (slot % 64));
 
@@ -301,9 +316,47 @@ pmon_authentication_hook(Port *port, int status)
 		take_slot();
 }
 
+/* A statement starts: see pmon_call_off_accepted(). */
+static void
+pmon_executor_start_hook(QueryDesc *queryDesc, int eflags)
+{
+	pmon_call_off_accepted();
+	if (prev_executor_start_hook)
+		prev_executor_start_hook(queryDesc, eflags);
+	else
+		standard_ExecutorStart(queryDesc, eflags);
+}
+
+/*
+ * The same for a utility statement.  What it says of notifications is noted
+ * before it is executed, since it may not leave its parse tree behind; should
+ * it fail, that is forgotten with the transaction.
+ */
+static void
+pmon_utility_hook(PlannedStmt *pstmt, const char *queryString,
+				  bool readOnlyTree, ProcessUtilityContext context,
+				  ParamListInfo params, QueryEnvironment *queryEnv,
+				  DestReceiver *dest, QueryCompletion *qc)
+{
+	pmon_call_off_accepted();
+	if (my_slot != NULL)
+		pmon_track_listen(pstmt->utilityStmt, &my_slot->listening);
+
+	if (prev_utility_hook)
+		prev_utility_hook(pstmt, queryString, readOnlyTree, context, params,
+						  queryEnv, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
+								params, queryEnv, dest, qc);
+}
+
 void
 pmon_install_session_hooks(void)
 {
+	prev_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = pmon_utility_hook;
+	prev_executor_start_hook = ExecutorStart_hook;
+	ExecutorStart_hook = pmon_executor_start_hook;
 	prev_authentication_hook = ClientAuthentication_hook;
 	ClientAuthentication_hook = pmon_authentication_hook;
 }

@@ -17,7 +17,7 @@
 #include "shared_state.h"
 
 #define LOCK_TRANCHE	"pool_monitor"
-#define LOCKS			2
+#define LOCKS			3
 
 PmonShared *pmon = NULL;
 pg_atomic_uint64 *pmon_live = NULL;
@@ -59,6 +59,12 @@ LWLock *
 PmonIncidentLock(void)
 {
 	return &locks[1].lock;
+}
+
+LWLock *
+PmonTerminationLock(void)
+{
+	return &locks[2].lock;
 }
 
 /*
@@ -129,6 +135,9 @@ init_slots(void)
 		PmonHoldCounters *hold = &pmon_slots[i].hold;
 
 		pmon_slots[i].group = PMON_NONE;
+		pg_atomic_init_u32(&pmon_slots[i].request, 0);
+		pg_atomic_init_u64(&pmon_slots[i].request_token, 0);
+		pg_atomic_init_u64(&pmon_slots[i].accepted_token, 0);
 		pg_atomic_init_u64(&hold->transactions, 0);
 		pg_atomic_init_u64(&hold->time_sum, 0);
 		pg_atomic_init_u64(&hold->square_sum, 0);
@@ -192,6 +201,8 @@ pmon_shmem_startup(void)
 		pmon->started_at = GetCurrentTimestamp();
 		pmon->max_backends = max_backends;
 		pmon->max_groups = pmon_max_groups;
+		pg_atomic_init_u64(&pmon->lost_accepts, 0);
+		pg_atomic_init_u64(&pmon->terminated, 0);
 		init_slots();
 		init_contents();
 	}

@@ -17,8 +17,9 @@
  *		three hash tables	from the keys to the places in those arrays
  *		PmonRejectionQueue	refused logins on their way into PmonRejection[]
  *		two rings			the history; see history.h
- *		PmonIncidents		incidents, with a lock of their own; see
- *							incidents.h
+ *		PmonIncidents, PmonTerminations
+ *							with locks of their own; see incidents.h and
+ *							terminations.h
  *
  * Protection.  One LWLock, PmonLock(), protects the groups, applications and
  * rejections, their hash tables, and the header where its comments say so.
@@ -114,6 +115,15 @@ typedef struct PmonSlot
 	uint32		generation;		/* PmonGroup.generation hold belongs to */
 	TimestampTz group_since;	/* when the session entered the group */
 	PmonClient	client_addr;	/* set with pid */
+	bool		superuser;		/* set at login */
+	volatile bool listening;	/* to any channel; set by the session */
+
+	/* a request to end the session; see end_request.h */
+	pg_atomic_uint32 request;
+	pg_atomic_uint64 request_token;
+	pg_atomic_uint64 accepted_token;
+	Latch	   *volatile requester;
+
 	PmonHoldCounters hold;
 } PmonSlot;
 
@@ -124,6 +134,7 @@ typedef struct PmonCounters
 	uint64		sessions_abandoned;
 	uint64		sessions_fatal;
 	uint64		sessions_killed;
+	uint64		terminated;		/* by us; not in sessions_fatal */
 	uint64		session_time;
 	PmonHoldTotals hold;
 } PmonCounters;
@@ -280,6 +291,12 @@ typedef struct PmonShared
 	 */
 	Latch	   *volatile worker_latch;
 
+	/* sessions that accepted our request to end, but were not ended by it */
+	pg_atomic_uint64 lost_accepts;
+
+	/* sessions ended by us since the last reset */
+	pg_atomic_uint64 terminated;
+
 	/* server-wide, under PmonLock() */
 	TimestampTz stats_reset;	/* 0: never since the server started */
 	int			connections;	/* sessions logged in */
@@ -315,11 +332,12 @@ extern HTAB *pmon_application_hash;
 extern HTAB *pmon_rejection_hash;
 
 /*
- * The locks: of what the memory map above says, and of the incidents.  Who
- * needs both takes the incidents' first.
+ * The locks: of what the memory map above says, of the incidents, and of the
+ * record of terminations.  Who needs two takes PmonLock() last.
  */
 extern LWLock *PmonLock(void);
 extern LWLock *PmonIncidentLock(void);
+extern LWLock *PmonTerminationLock(void);
 
 /* The number of words at pmon_live */
 #define PmonLiveWords()		((pmon->max_backends + 63) / 64)

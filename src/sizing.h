@@ -26,8 +26,8 @@
  * is never below 1.  Waits are then shorter on average, but not exponential, so
  * that short ones are likelier than the formula has it: of 2,400 simulated
  * loads (test_sizing.c), the plain k made the size one too small for 66, all
- * of them with cv < 1.  So the size is the smallest sufficient one or, seldom,
- * a little larger; it was never smaller.
+ * of them with cv < 1.  As it is, none was too small: 1,574 were the smallest
+ * sufficient size, 720 one above it, 106 further above.
  *
  *-------------------------------------------------------------------------
  */

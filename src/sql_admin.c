@@ -19,6 +19,7 @@
 #include "rejections.h"
 #include "result_set.h"
 #include "sql_admin.h"
+#include "terminations.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_info);
 PG_FUNCTION_INFO_V1(pool_monitor_rejections);
@@ -177,6 +178,7 @@ pool_monitor_reset(PG_FUNCTION_ARGS)
 	pmon_ring_forget(pmon_sample_ring);
 	pmon_ring_forget(pmon_minute_ring);
 	pmon_reset_incidents();
+	pmon_reset_terminations();
 	PG_RETURN_TIMESTAMPTZ(now);
 }
 

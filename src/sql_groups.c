@@ -218,7 +218,7 @@ put_recorded_columns(PmonRow *row, const Entry *entry)
 	pmon_put_bigint(row, counters->sessions_fatal);
 	pmon_put_bigint(row, counters->sessions_killed);
 	pmon_put_bigint(row, entry->rejected);
-	pmon_put_null(row);			/* terminated */
+	pmon_put_bigint(row, counters->terminated);
 	pmon_put_bigint(row, hold->transactions);
 	pmon_put_milliseconds(row, counters->session_time);
 	pmon_put_milliseconds(row, hold->time_sum);

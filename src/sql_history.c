@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "history_reader.h"
 #include "incidents.h"
 #include "result_set.h"
@@ -25,29 +26,6 @@ PG_FUNCTION_INFO_V1(pool_monitor_incident_holders);
 
 /* The longest that a chart gets, in characters */
 #define MAX_CHART_WIDTH		120
-
-/* An interval in microseconds: positive, and without months */
-static int64
-interval_length(const Interval *interval, const char *argument)
-{
-	int64		length;
-
-	if (interval->month != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must not contain months or years", argument),
-				 errhint("Give it in days or smaller units.")));
-	if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &length) ||
-		pg_add_s64_overflow(length, interval->time, &length))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERVAL_FIELD_OVERFLOW),
-				 errmsg("\"%s\" is out of range", argument)));
-	if (length <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be greater than zero", argument)));
-	return length;
-}
 
 /*
  * Read the history for the arguments since, until and step.  A null since or
@@ -71,7 +49,7 @@ read_arguments(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(2))
 		step = pmon_default_step(Max(since, oldest), Min(until, newest));
 	else
-		step = interval_length(PG_GETARG_INTERVAL_P(2), "step");
+		step = pmon_interval_argument(PG_GETARG_INTERVAL_P(2), "step");
 	return pmon_read_history(since, until, step);
 }
 
@@ -238,7 +216,7 @@ Datum
 pool_monitor_chart(PG_FUNCTION_ARGS)
 {
 	PmonFigure	figure = figure_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	int64		length = interval_length(PG_GETARG_INTERVAL_P(1), "since");
+	int64		length = pmon_interval_argument(PG_GETARG_INTERVAL_P(1), "since");
 	TimestampTz until = GetCurrentTimestamp();
 	TimestampTz first;
 	int64		step;

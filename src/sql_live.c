@@ -71,7 +71,7 @@ put_recorded_status(PmonRow *row)
 	pmon_put_time(row, peak.at);
 	pmon_put_bigint(row, pmon_rejected());
 	pmon_put_time(row, pmon_last_rejected_at());
-	pmon_put_null(row);			/* terminated */
+	pmon_put_bigint(row, pg_atomic_read_u64(&pmon->terminated));
 	put_incident(row, pmon_current_incident());
 	pmon_put_time(row, stats_reset);
 }

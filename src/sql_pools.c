@@ -8,9 +8,7 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "utils/acl.h"
-#include "utils/builtins.h"
-
+#include "arguments.h"
 #include "group_snapshot.h"
 #include "guc.h"
 #include "live_counts.h"
@@ -173,71 +171,25 @@ pool_monitor_capacity(PG_FUNCTION_ARGS)
 	return pmon_return_row(fcinfo, &row);
 }
 
-/* What pool_monitor_pool_status() was asked about; NULL and 0 for any */
-typedef struct PoolFilter
-{
-	const char *application_name;
-	Oid			databaseid;
-	Oid			userid;
-} PoolFilter;
-
-static bool
-filter_matches(const PoolFilter *filter, Oid databaseid, Oid userid,
-			   const char *application_name)
-{
-	return (filter->application_name == NULL ||
-			strcmp(filter->application_name, application_name) == 0) &&
-		(filter->databaseid == InvalidOid || filter->databaseid == databaseid) &&
-		(filter->userid == InvalidOid || filter->userid == userid);
-}
-
-/* The arguments from 2 on; a name that does not exist is an error */
-static void
-get_filter(FunctionCallInfo fcinfo, PoolFilter *filter)
-{
-	memset(filter, 0, sizeof(*filter));
-	if (!PG_ARGISNULL(2))
-		filter->application_name = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	if (!PG_ARGISNULL(3))
-		filter->databaseid = get_database_oid(NameStr(*PG_GETARG_NAME(3)), false);
-	if (!PG_ARGISNULL(4))
-		filter->userid = get_role_oid(NameStr(*PG_GETARG_NAME(4)), false);
-}
-
-/* An argument that counts connections: not null, and not below minimum */
-static int
-get_count(FunctionCallInfo fcinfo, int argument, const char *name, int minimum)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be null", name)));
-	if (PG_GETARG_INT32(argument) < minimum)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be at least %d", name, minimum)));
-	return PG_GETARG_INT32(argument);
-}
-
 Datum
 pool_monitor_pool_status(PG_FUNCTION_ARGS)
 {
 	/* as in SQLAlchemy, -1 is an overflow without limit */
-	int			pool_size = get_count(fcinfo, 0, "pool_size", 0);
-	int			max_overflow = get_count(fcinfo, 1, "max_overflow", -1);
-	PoolFilter	filter;
+	int			pool_size = pmon_count_argument(fcinfo, 0, "pool_size", 0);
+	int			max_overflow = pmon_count_argument(fcinfo, 1, "max_overflow", -1);
+	PmonSessionFilter filter;
 	PmonCounts	counts = {0};
 	PmonRow		row = {0};
 	int			checked_out;
 
-	get_filter(fcinfo, &filter);
+	pmon_get_filter(fcinfo, 2, &filter);
 	for (int i = 0; i < pmon_reader_slots(); i++)
 	{
 		PmonSession session;
 
 		if (pmon_read_session(i, &session) && PmonIsSession(&session) &&
-			filter_matches(&filter, session.databaseid, session.userid,
-						   session.application_name))
+			pmon_filter_matches(&filter, session.databaseid, session.userid,
+								session.application_name))
 			pmon_count_session(&counts, &session);
 	}
 	checked_out = pmon_checked_out(&counts);
@@ -257,8 +209,8 @@ pool_monitor_pool_status(PG_FUNCTION_ARGS)
 		{
 			PmonGroup  *group = &snapshot->groups[i];
 
-			if (filter_matches(&filter, group->key.databaseid, group->key.userid,
-							   group->key.application_name))
+			if (pmon_filter_matches(&filter, group->key.databaseid, group->key.userid,
+									group->key.application_name))
 				invalid += group->counters.sessions_abandoned +
 					group->counters.sessions_fatal +
 					group->counters.sessions_killed;

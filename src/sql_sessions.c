@@ -11,9 +11,12 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "idle_termination.h"
 #include "leaks.h"
+#include "live_policy.h"
 #include "live_pools.h"
 #include "result_set.h"
+#include "shared_state.h"
 #include "sql_sessions.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_sessions);
@@ -30,10 +33,25 @@ put_public_columns(PmonRow *row, const PmonSession *session)
 	pmon_put_role(row, session->userid);
 }
 
+/* idle_limit, terminates_at and exempt; judged is NULL where no limit is set */
+static void
+put_policy_columns(PmonRow *row, const PmonIdleSession *judged)
+{
+	if (judged == NULL)
+	{
+		for (int i = 0; i < 3; i++)
+			pmon_put_null(row);
+		return;
+	}
+	pmon_put_interval(row, judged->limit > 0 ? judged->limit * 1000 : -1);
+	pmon_put_time(row, judged->ends_at);
+	pmon_put_text(row, pmon_exemption_name(judged->exempt));
+}
+
 static void
 put_private_columns(PmonRow *row, const PmonSession *session,
-					const PmonProcState *proc, int pool, int blocks,
-					TimestampTz now)
+					const PmonProcState *proc, int pool,
+					const PmonIdleSession *judged, int blocks, TimestampTz now)
 {
 	bool		checked_out = PmonIsCheckedOut(session->state);
 	char	   *query = pmon_read_query(session->slot, session->pid);
@@ -59,9 +77,7 @@ put_private_columns(PmonRow *row, const PmonSession *session,
 	pmon_put_text(row, pmon_leak_suspect(session->state, proc->wait_event_info,
 										 pmon_age(now, session->query_start),
 										 pmon_leak_threshold * INT64CONST(1000)));
-	pmon_put_null(row);			/* idle_limit */
-	pmon_put_null(row);			/* terminates_at */
-	pmon_put_null(row);			/* exempt */
+	put_policy_columns(row, judged);
 	pmon_put_int(row, blocks);
 	pmon_put_text(row, query);
 }
@@ -106,6 +122,29 @@ read_blocks(const PmonSession *sessions, int nsessions,
 	return pmon_read_blockers(pids);
 }
 
+/*
+ * What the policy makes of each session, by its slot, palloc'd; NULL where no
+ * policy is on.
+ */
+static PmonIdleSession **
+judge_sessions(TimestampTz now)
+{
+	PmonIdleSession **by_slot;
+	PmonIdleSession *sessions;
+	PmonIdlePolicy policy;
+	int			n;
+
+	pmon_get_policy(&policy, now);
+	if (pmon == NULL || !pmon_policy_is_on(&policy))
+		return NULL;
+
+	sessions = pmon_judge_live_sessions(&policy, &n);
+	by_slot = palloc0(sizeof(PmonIdleSession *) * pmon_reader_slots());
+	for (int i = 0; i < n; i++)
+		by_slot[sessions[i].slot] = &sessions[i];
+	return by_slot;
+}
+
 Datum
 pool_monitor_sessions(PG_FUNCTION_ARGS)
 {
@@ -115,6 +154,7 @@ pool_monitor_sessions(PG_FUNCTION_ARGS)
 	PmonProcState *procs = pmon_read_procs();
 	int		   *blocks = read_blocks(sessions, nsessions, procs);
 	PmonNames  *names = pmon_begin_matching();
+	PmonIdleSession **judged = judge_sessions(now);
 
 	PmonInitResultSet(fcinfo);
 
@@ -127,6 +167,7 @@ pool_monitor_sessions(PG_FUNCTION_ARGS)
 		if (pmon_may_read(session->userid))
 			put_private_columns(&row, session, &procs[session->slot],
 								pmon_live_pool(names, session),
+								judged != NULL ? judged[session->slot] : NULL,
 								blocks[session->slot], now);
 		else
 		{

@@ -9,7 +9,7 @@
  *						numbers of what follows
  *		PmonApplication[], PmonGroup[], PmonRejection[]
  *						as pmon_take_snapshot(true) copies them
- *		PmonIncident[]
+ *		PmonIncident[], PmonTermination[]
  *		samples, minutes
  *						the records of the two rings, the oldest first
  *		pg_crc32c		of all before it
@@ -41,6 +41,7 @@
 #include "incidents.h"
 #include "rejections.h"
 #include "stats_file.h"
+#include "terminations.h"
 
 #define TEMPORARY_FILE	PMON_STATS_FILE ".tmp"
 #define BAD_FILE		PMON_STATS_FILE ".bad"
@@ -59,6 +60,8 @@ typedef struct FileHeader
 	uint32		incident_size;
 	uint32		sample_size;
 	uint32		minute_size;
+	uint32		termination_size;
+	uint32		unused_size;
 
 	TimestampTz saved_at;
 	TimestampTz stats_reset;
@@ -67,6 +70,7 @@ typedef struct FileHeader
 	uint64		rejected[PMON_REJECT_REASONS];
 	uint64		dropped[PMON_REJECT_REASONS];
 	TimestampTz last_rejected_at;
+	uint64		terminated;
 	int64		last_incident;
 	uint32		last_id;
 
@@ -74,7 +78,7 @@ typedef struct FileHeader
 	uint32		groups;
 	uint32		rejections;
 	uint32		incidents;
-	uint32		unused;
+	uint32		terminations;
 	uint64		sample_bytes;
 	uint64		minute_bytes;
 } FileHeader;
@@ -110,6 +114,7 @@ init_header(FileHeader *header)
 	header->incident_size = sizeof(PmonIncident);
 	header->sample_size = sizeof(PmonSampleEntry);
 	header->minute_size = sizeof(PmonMinuteEntry);
+	header->termination_size = sizeof(PmonTermination);
 }
 
 static void
@@ -134,6 +139,7 @@ fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot)
 		header->dropped[i] = snapshot->dropped[i];
 	}
 	header->last_rejected_at = pmon_last_rejected_at();
+	header->terminated = pg_atomic_read_u64(&pmon->terminated);
 	header->last_incident = pmon_last_incident();
 }
 
@@ -202,11 +208,15 @@ write_contents(Writer *writer)
 {
 	PmonGroupSnapshot *snapshot = pmon_take_snapshot(false);
 	PmonIncident **incidents;
+	PmonTermination *terminations;
+	int			nterminations;
 	FileHeader	header;
 	pg_crc32c	crc;
 
 	fill_header(&header, snapshot);
 	incidents = copy_incidents(header.last_incident, &header.incidents);
+	terminations = pmon_copy_terminations(&nterminations);
+	header.terminations = nterminations;
 	header.sample_bytes = ring_bytes(pmon_sample_ring);
 	header.minute_bytes = ring_bytes(pmon_minute_ring);
 
@@ -217,6 +227,7 @@ write_contents(Writer *writer)
 	put(writer, snapshot->rejections, sizeof(PmonRejection) * header.rejections);
 	for (int i = 0; i < header.incidents; i++)
 		put(writer, incidents[i], sizeof(PmonIncident));
+	put(writer, terminations, sizeof(PmonTermination) * header.terminations);
 	put_ring(writer, pmon_sample_ring, header.sample_bytes);
 	put_ring(writer, pmon_minute_ring, header.minute_bytes);
 
@@ -382,6 +393,7 @@ check_file(const char *data, uint64 size)
 	length += (uint64) header->groups * sizeof(PmonGroup);
 	length += (uint64) header->rejections * sizeof(PmonRejection);
 	length += (uint64) header->incidents * sizeof(PmonIncident);
+	length += (uint64) header->terminations * sizeof(PmonTermination);
 	if (header->sample_bytes > size || header->minute_bytes > size ||
 		length + header->sample_bytes + header->minute_bytes + sizeof(crc) != size)
 		return "has an incorrect length";
@@ -404,6 +416,8 @@ restore_server(const FileHeader *header)
 	}
 	pg_atomic_write_u64(&pmon_queue->last_at, (uint64) header->last_rejected_at);
 	pmon->sampled_rejected = pmon_rejected();
+	pg_atomic_write_u64(&pmon->terminated, header->terminated);
+	pmon->sampled_terminated = header->terminated;
 }
 
 /* The least recently used first: those are the ones to be folded */
@@ -481,6 +495,7 @@ restore_contents(const char *data, uint64 size)
 	Reader		reader = {data, size};
 	const FileHeader *header = take(&reader, sizeof(FileHeader));
 	const PmonRejection *rejections;
+	const PmonTermination *terminations;
 
 	restore_server(header);
 	restore_groups(header, &reader);
@@ -488,6 +503,9 @@ restore_contents(const char *data, uint64 size)
 	for (int i = 0; i < header->rejections; i++)
 		pmon_restore_rejection(&rejections[i]);
 	restore_incidents(header, &reader);
+	terminations = take(&reader, sizeof(PmonTermination) * header->terminations);
+	for (int i = 0; i < header->terminations; i++)
+		pmon_restore_termination(&terminations[i]);
 	restore_ring(pmon_sample_ring, take(&reader, header->sample_bytes),
 				 header->sample_bytes);
 	restore_ring(pmon_minute_ring, take(&reader, header->minute_bytes),

@@ -30,6 +30,7 @@
 
 #include "guc.h"
 #include "history_writer.h"
+#include "idle_termination.h"
 #include "incidents.h"
 #include "rejections.h"
 #include "sampler.h"
@@ -129,6 +130,7 @@ sample_if_due(double due)
 
 	missed = (uint64) ((now - due) / pmon_sample_interval);
 	pmon_take_sample(missed);
+	pmon_end_idle_sessions();
 	return missed > 0 ? now + pmon_sample_interval : due + pmon_sample_interval;
 }
 
@@ -161,6 +163,7 @@ pmon_worker_main(Datum main_arg)
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
 	pmon_sampler_init();
+	pmon_termination_init();
 	before_shmem_exit(worker_exit, (Datum) 0);
 	announce(MyProcPid);
 	wait_event = PmonWaitEvent("PoolMonitorSampler");
@@ -187,6 +190,7 @@ pmon_worker_main(Datum main_arg)
 		}
 		pmon_fold_rejections();
 		pmon_check_rejections();
+		pmon_collect_answers();
 	}
 
 	proc_exit(1);

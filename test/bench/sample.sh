@@ -19,10 +19,14 @@ fi
 . test/lib/server.sh
 sessions=$1
 
+# dblink holds the sessions, and may use a third of its process' files.
+ulimit -n "$(ulimit -Hn)"
+
 build_extension
 cat >"$PMON_WORK/bench.conf" <<CONF
 shared_preload_libraries = 'pool_monitor'
 max_connections = $((sessions + 20))
+max_files_per_process = $((sessions * 4 + 1000))
 pool_monitor.sample_interval = '10ms'
 autovacuum = off
 jit = off

@@ -81,7 +81,8 @@ need_packages()
 				packages+=(python3 python3-sqlalchemy python3-psycopg2)
 				;;
 			integration)
-				packages+=(python3-asyncpg pgbouncer)
+				packages+=(python3-asyncpg pgbouncer
+					prometheus prometheus-postgres-exporter prometheus-sql-exporter python3-prometheus-client)
 				;;
 		esac
 	done

@@ -43,7 +43,7 @@ SELECT p.oid::regprocedure AS function, l.lanname AS language, p.provolatile AS 
  WHERE m.type = 'function'
  ORDER BY p.oid::regprocedure::text COLLATE "C";
 
--- Everybody may read every view, and call every function but the resets
+-- What not everybody may read or call
 SELECT identity FROM members
  WHERE type = 'view' AND NOT has_table_privilege('public', objid, 'SELECT');
 SELECT identity FROM members
@@ -56,17 +56,18 @@ DROP VIEW members;
 -- search_path
 CREATE SCHEMA "Monitor's";
 ALTER EXTENSION pool_monitor SET SCHEMA "Monitor's";
-SELECT count(*) FROM "Monitor's".pool_monitor_status;
-SELECT count(*) > 0 AS has_rows FROM "Monitor's".pool_monitor_connections;
-SELECT count(*) > 0 AS has_rows FROM "Monitor's".pool_monitor_applications;
-SELECT count(*) > 0 AS has_rows FROM "Monitor's".pool_monitor_groups;
-SELECT count(*) > 0 AS has_rows FROM "Monitor's".pool_monitor_databases;
-SELECT count(*) > 0 AS has_rows FROM "Monitor's".pool_monitor_roles;
-SELECT count(*) > 0 AS has_rows FROM "Monitor's".pool_monitor_sessions;
-SELECT count(*) >= 0 AS works FROM "Monitor's".pool_monitor_rejections;
-SELECT count(*) FROM "Monitor's".pool_monitor_info;
+SELECT format('SELECT count(*) >= 0 AS works FROM %s', oid::regclass)
+  FROM pg_class
+ WHERE relnamespace = '"Monitor''s"'::regnamespace AND relkind = 'v'
+ ORDER BY relname COLLATE "C" \gexec
+SELECT format('SELECT count(*) >= 0 AS works FROM %I.%I()', 'Monitor''s', proname)
+  FROM pg_proc
+ WHERE pronamespace = '"Monitor''s"'::regnamespace AND pronargs = pronargdefaults
+   AND proname NOT LIKE '%reset'
+ ORDER BY proname COLLATE "C" \gexec
 SELECT total_connections > 0 AS works FROM "Monitor's".pool_monitor_pool_status(5, 10);
 SELECT "Monitor's".pool_monitor_health() ? 'status' AS works;
+SELECT "Monitor's".pool_monitor_reset('no such application') IS NOT NULL AS works;
 SELECT to_regclass('pool_monitor_status');
 DROP EXTENSION pool_monitor;
 

@@ -38,12 +38,12 @@ SELECT application_name, connections, active, idle, idle_in_transaction, idle_in
  WHERE application_name = 'regress views'
 \gx
 
--- Its group is the application, for there is only one
-SELECT g.datname = current_database() AS datname, g.usename = session_user AS usename,
+-- Its group, which is a part of it
+SELECT g.usename = session_user AS usename,
        g.connections = a.connections AND g.active = a.active AND g.checked_out = a.checked_out AS live,
-       g.sessions = a.sessions AND a.transactions - g.transactions <= 0 AS recorded
+       g.sessions <= a.sessions AND g.transactions <= a.transactions AS recorded
   FROM pool_monitor_applications a JOIN pool_monitor_groups g USING (application_name)
- WHERE application_name = 'regress views';
+ WHERE application_name = 'regress views' AND g.datname = current_database();
 
 SELECT connections >= 1 AS connections, checked_out >= 1 AS checked_out, connection_limit,
        available >= 1 AS available, utilization > 0 AS utilization

@@ -27,17 +27,28 @@ sub status
 		  . ' FROM pool_monitor_status');
 }
 
-# As many sessions of joe's as that
+# Wait until the session that looks gets "t" for a query.  A client of its own
+# would be one of those that are counted.
+sub wait_here
+{
+	my ($query) = @_;
+
+	foreach (1 .. 3000)
+	{
+		return 1 if $observer->query($query) eq 't';
+		$observer->query('SELECT pg_sleep(0.01)');
+	}
+	die "waited in vain for: $query";
+}
+
+# As many sessions of joe's as that, and nobody else but the observer
 sub have
 {
 	my ($wanted) = @_;
 
 	push @joe, PoolMonitor::session($node, appname => 'shop', user => 'joe', dbname => 'shop') while @joe < $wanted;
 	(pop @joe)->quit while @joe > $wanted;
-	$node->poll_query_until('postgres',
-		"SELECT count(*) = $wanted FROM pg_stat_activity WHERE application_name = 'shop'")
-	  || die 'sessions did not end';
-	return;
+	return wait_here("SELECT count(*) = $wanted + 1 FROM pg_stat_activity WHERE backend_type = 'client backend'");
 }
 
 sub set_and_reload
@@ -46,14 +57,12 @@ sub set_and_reload
 
 	$observer->query("ALTER SYSTEM SET $name = $value");
 	$node->reload;
-	$node->poll_query_until('postgres', 'SELECT true');
 	# a session reads the file before its next command
-	$observer->query('SELECT 1') until $observer->query(
-		"SELECT setting = '$value' FROM pg_settings WHERE name = '$name'") eq 't';
-	return;
+	return wait_here("SELECT setting = '$value' FROM pg_settings WHERE name = '$name'");
 }
 
 is(status('max_connections, reserved_connections'), '10|3', 'the status knows the slots');
+have(0);
 is(status(), 'healthy|1|6|0.143', 'one of seven is healthy');
 have(3);
 is(status(), 'healthy|4|3|0.571', 'four of seven are healthy');
@@ -106,6 +115,7 @@ is( $observer->query("SELECT connections, checked_out, active, longest_session >
 	'6|0|0|t', 'it is plain who holds the slots');
 
 # And the reserved ones
+have(6);
 my @rest = map { PoolMonitor::session($node, appname => "reserved $_") } 1 .. 3;
 is(status(), 'exhausted|10|0|1.429', 'all slots are taken');
 my ($ret, $stdout, $stderr) = $node->psql('postgres', 'SELECT 1');
@@ -113,13 +123,7 @@ like($stderr, qr/sorry, too many clients already/, 'now a superuser is refused, 
 is($observer->query("SELECT sum(rejected) FROM pool_monitor_rejections WHERE reason = 'too_many_clients'"), '1', 'which shows as too_many_clients');
 is(status('peak_connections, status'), '10|exhausted', 'whoever is in still sees everything');
 my $samples = $observer->query('SELECT samples FROM pool_monitor_info');
-my $more = 'f';
-foreach (1 .. 1000)
-{
-	$more = $observer->query("SELECT samples > $samples + 3 FROM pool_monitor_info, pg_sleep(0.02)");
-	last if $more eq 't';
-}
-is($more, 't', 'the worker samples without a free slot');
+ok(wait_here("SELECT samples > $samples + 3 FROM pool_monitor_info"), 'the worker samples without a free slot');
 $_->quit foreach @rest;
 have(5);
 is(status('status, available'), 'warning|1', 'with a slot free it is exhausted no more');
@@ -162,11 +166,13 @@ if ($observer->query('SHOW server_version_num') >= 160000)
 	$observer->quit;
 	$node->restart;
 	$observer = PoolMonitor::session($node, appname => 'observer');
+	have(0);
 	is(status('reserved_connections, available, round(utilization::numeric, 3)'), '5|4|0.200', 'reserved_connections are not for ordinary roles');
 	have(4);
 	is(status(), 'exhausted|5|0|1.000', 'they do not count as free');
 	eval { PoolMonitor::session($node, appname => 'late', user => 'joe', dbname => 'shop') };
 	like($@, qr/remaining connection slots are reserved/, 'an ordinary role is refused');
+	have(4);
 	my $operator = PoolMonitor::session($node, appname => 'operator', user => 'operator');
 	is($operator->query('SELECT status, connections, available FROM pool_monitor_status'),
 		'exhausted|6|0', 'an operator gets in, and sees it');
@@ -175,8 +181,9 @@ if ($observer->query('SHOW server_version_num') >= 160000)
 	like($@, qr/remaining connection slots are reserved/, 'when these are used up, an operator is refused, too');
 	is( $observer->query("SELECT sum(rejected) FROM pool_monitor_rejections WHERE application_name = 'third' AND reason = 'reserved_slots'"),
 		'1', 'both for the reserved slots');
-	have(0);
 	$_->quit foreach ($operator, $second);
+	have(0);
+	is(status('status'), 'healthy', 'without them it is healthy');
 }
 
 $observer->quit;

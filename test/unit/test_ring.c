@@ -5,7 +5,7 @@
  *	  The ring of records: order, wrapping, forgetting, damage, and readers
  *	  that run beside the writer.
  *
- *	  test_ring [RECORDS [SEED]]
+ *	  test_ring [RECORDS]
  *
  * Every record is made of its number alone, so that a reader can tell of each
  * one whether it is whole, and whether it is the next.

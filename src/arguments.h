@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * arguments.h
+ *	  Arguments that several SQL functions take, checked.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_ARGUMENTS_H
+#define PMON_ARGUMENTS_H
+
+#include "compat.h"
+#include "fmgr.h"
+
+/* Which sessions a function is about; NULL and InvalidOid: any */
+typedef struct PmonSessionFilter
+{
+	const char *application_name;
+	Oid			databaseid;
+	Oid			userid;
+} PmonSessionFilter;
+
+/*
+ * Read application_name, datname and usename from that argument on.  A
+ * database or role that does not exist is an error.
+ */
+extern void pmon_get_filter(FunctionCallInfo fcinfo, int first,
+							PmonSessionFilter *filter);
+
+extern bool pmon_filter_matches(const PmonSessionFilter *filter, Oid databaseid,
+								Oid userid, const char *application_name);
+
+/* A number that must not be null, nor below minimum */
+extern int	pmon_count_argument(FunctionCallInfo fcinfo, int argument,
+								const char *name, int minimum);
+
+/* An interval in microseconds, which must be positive and have no months */
+extern int64 pmon_interval_argument(const Interval *interval, const char *name);
+
+#endif							/* PMON_ARGUMENTS_H */

@@ -1,0 +1,253 @@
+/*-------------------------------------------------------------------------
+ *
+ * idle_termination.c
+ *	  Ends idle sessions by policy: the worker's part.
+ *
+ * A session that was asked answers within a moment, and sets our latch.  One
+ * that never answers (another library has taken its signal handler) is not
+ * asked again for the same idle period, and never ended in any other way.
+ *
+ * In a dry run a session is recorded once for each idle period, and then
+ * treated as if it were gone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "port/pg_bitutils.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "end_request.h"
+#include "guc.h"
+#include "idle_termination.h"
+#include "pool_tracker.h"
+#include "shared_state.h"
+#include "terminations.h"
+
+/* A request that is not answered within this time has failed */
+#define ANSWER_TIME		(5 * USECS_PER_SEC)
+
+/* A request on its way */
+typedef struct Request
+{
+	TimestampTz token;
+	TimestampTz requested_at;
+	PmonTermination record;
+	int			slot;
+} Request;
+
+static PmonIdleSession *sessions;	/* room for every backend */
+static Request *requests;		/* likewise */
+static int	nrequests = 0;
+static TimestampTz *done_with;	/* by slot: the idle period not to ask about */
+static MemoryContext lock_context;
+
+void
+pmon_termination_init(void)
+{
+	sessions = palloc(sizeof(PmonIdleSession) * pmon->max_backends);
+	requests = palloc(sizeof(Request) * pmon->max_backends);
+	done_with = palloc0(sizeof(TimestampTz) * pmon->max_backends);
+	lock_context = AllocSetContextCreate(CurrentMemoryContext,
+										 "pool_monitor locks",
+										 ALLOCSET_DEFAULT_SIZES);
+}
+
+void
+pmon_get_policy(PmonIdlePolicy *policy, TimestampTz now)
+{
+	policy->idle_timeout = pmon_idle_timeout;
+	policy->idle_in_transaction_timeout = pmon_idle_in_transaction_timeout;
+	policy->max_lifetime = pmon_max_lifetime;
+	policy->terminate_above = pmon_terminate_above;
+	policy->max_terminations = pmon_max_terminations;
+	policy->terminate_superusers = pmon_terminate_superusers;
+	policy->pools = pmon_pools;
+	policy->connections = 0;
+	policy->slots = pmon_ordinary_slots();
+	policy->now = now;
+}
+
+/* Is the session one that we have asked, or shall not ask again? */
+static bool
+is_done_with(int slot, TimestampTz state_change)
+{
+	if (done_with[slot] == state_change)
+		return true;
+	for (int i = 0; i < nrequests; i++)
+	{
+		if (requests[i].slot == slot && requests[i].token == state_change)
+			return true;
+	}
+	return false;
+}
+
+/* Read one session.  Returns false if it is not there. */
+static bool
+read_session(int slot, PmonIdleSession *session)
+{
+	PmonSample	sample;
+
+	if (*((volatile int *) &pmon_slots[slot].group) == PMON_NONE ||
+		!pmon_read_sample(slot, &sample))
+		return false;
+
+	memset(session, 0, sizeof(*session));
+	session->slot = slot;
+	session->pid = sample.pid;
+	session->pool = pmon_session_pool(slot);
+	session->state = sample.state;
+	session->state_change = sample.state_change;
+	session->backend_start = sample.backend_start;
+	session->superuser = pmon_slots[slot].superuser;
+	session->listening = pmon_slots[slot].listening;
+	return true;
+}
+
+/* Read all sessions but those that are as good as gone. */
+static int
+read_sessions(void)
+{
+	int			n = 0;
+
+	for (int word = 0; word < PmonLiveWords(); word++)
+	{
+		uint64		bits = pg_atomic_read_u64(&pmon_live[word]);
+
+		for (; bits != 0; bits &= bits - 1)
+		{
+			int			slot = word * 64 + pg_rightmost_one_pos64(bits);
+
+			if (read_session(slot, &sessions[n]) &&
+				!is_done_with(slot, sessions[n].state_change))
+				n++;
+		}
+	}
+	return n;
+}
+
+static bool
+anybody_is_due(int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (sessions[i].due)
+			return true;
+	}
+	return false;
+}
+
+/* Find out which of the sessions hold advisory locks. */
+static void
+read_advisory_locks(int n)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(lock_context);
+	int		   *pids = palloc0(sizeof(int) * pmon_reader_slots());
+	bool	   *holds;
+
+	for (int i = 0; i < n; i++)
+		pids[sessions[i].slot] = sessions[i].pid;
+	holds = pmon_read_advisory_locks(pids);
+	for (int i = 0; i < n; i++)
+		sessions[i].advisory_lock = holds[sessions[i].slot];
+
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextReset(lock_context);
+}
+
+/* Ask one session to end, or only record that we would. */
+static void
+end_session(const PmonIdleSession *session, TimestampTz now)
+{
+	Request    *request = &requests[nrequests];
+
+	if (!pmon_start_record(&request->record, session, pmon_pools, now))
+		return;
+
+	if (pmon_dry_run)
+	{
+		done_with[session->slot] = session->state_change;
+		pmon_finish_record(&request->record, PMON_OUTCOME_DRY_RUN, NULL);
+		return;
+	}
+
+	if (!pmon_request_end(session->slot, session->pid, session->state_change, MyLatch))
+		return;					/* gone, or being asked by somebody else */
+	request->slot = session->slot;
+	request->token = session->state_change;
+	request->requested_at = now;
+	nrequests++;
+}
+
+void
+pmon_end_idle_sessions(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	PmonIdlePolicy policy;
+	int			n;
+
+	pmon_get_policy(&policy, now);
+	if (!pmon_policy_is_on(&policy))
+		return;
+
+	n = read_sessions();
+	policy.connections = n;
+	pmon_judge_sessions(&policy, sessions, n);
+	if (!anybody_is_due(n))
+		return;
+
+	read_advisory_locks(n);
+	pmon_judge_sessions(&policy, sessions, n);
+	if (pmon_choose_sessions(&policy, sessions, n) == 0)
+		return;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (sessions[i].chosen && nrequests < pmon->max_backends)
+			end_session(&sessions[i], now);
+	}
+}
+
+/*
+ * Record the answer to a request, if it has come or is overdue.  Returns
+ * whether the request is settled.
+ */
+static bool
+settle(Request *request, TimestampTz now)
+{
+	PmonRequest answer = pmon_request_answer(request->slot, request->token);
+	PmonOutcome outcome;
+	const char *detail;
+
+	if (answer == PMON_REQUEST_REQUESTED)
+	{
+		/* the clock may have been set back: then wait anew */
+		if (now < request->requested_at)
+			request->requested_at = now;
+		if (now - request->requested_at < ANSWER_TIME)
+			return false;
+		answer = pmon_withdraw_request(request->slot, request->token);
+	}
+
+	outcome = pmon_outcome(answer, &detail);
+	if (outcome == PMON_OUTCOME_FAILED)
+		done_with[request->slot] = request->token;
+	pmon_finish_record(&request->record, outcome, detail);
+	return true;
+}
+
+void
+pmon_collect_answers(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			left = 0;
+
+	for (int i = 0; i < nrequests; i++)
+	{
+		if (!settle(&requests[i], now))
+			requests[left++] = requests[i];
+	}
+	nrequests = left;
+}

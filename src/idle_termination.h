@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * idle_termination.h
+ *	  Ends idle sessions by policy: the worker's part.
+ *
+ * idle_policy.h decides who is due, end_request.h asks the sessions, and
+ * terminations.h records what became of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_IDLE_TERMINATION_H
+#define PMON_IDLE_TERMINATION_H
+
+#include "idle_policy.h"
+
+/* Allocate what is needed, in the current memory context. */
+extern void pmon_termination_init(void);
+
+/* The policy that the settings describe, as of now */
+extern void pmon_get_policy(PmonIdlePolicy *policy, TimestampTz now);
+
+/*
+ * Ask the sessions that are due to end.  Called after each sample.  Costs next
+ * to nothing while no limit is set.  Reads the lock tables, as pg_locks does,
+ * only when a session is due.
+ */
+extern void pmon_end_idle_sessions(void);
+
+/*
+ * Record the answers that have come, and give up on those that are overdue.
+ * Called whenever the worker is woken.
+ */
+extern void pmon_collect_answers(void);
+
+#endif							/* PMON_IDLE_TERMINATION_H */

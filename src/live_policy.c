@@ -1,0 +1,73 @@
+/*-------------------------------------------------------------------------
+ *
+ * live_policy.c
+ *	  What the policy makes of the sessions, as a query sees them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "live_policy.h"
+#include "live_pools.h"
+#include "shared_state.h"
+
+/* Find out which of the sessions hold advisory locks. */
+static void
+read_advisory_locks(PmonIdleSession *sessions, int n)
+{
+	int		   *pids = palloc0(sizeof(int) * pmon_reader_slots());
+	bool	   *holds;
+
+	for (int i = 0; i < n; i++)
+		pids[sessions[i].slot] = sessions[i].pid;
+	holds = pmon_read_advisory_locks(pids);
+	for (int i = 0; i < n; i++)
+		sessions[i].advisory_lock = holds[sessions[i].slot];
+}
+
+static bool
+any_limit_applies(const PmonIdleSession *sessions, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (sessions[i].reason != PMON_END_NONE)
+			return true;
+	}
+	return false;
+}
+
+PmonIdleSession *
+pmon_judge_live_sessions(const PmonIdlePolicy *policy, int *n)
+{
+	PmonIdleSession *sessions = palloc0(sizeof(PmonIdleSession) * pmon_reader_slots());
+	PmonNames  *names = pmon_begin_matching();
+
+	*n = 0;
+	for (int i = 0; i < pmon_reader_slots(); i++)
+	{
+		PmonIdleSession *session = &sessions[*n];
+		PmonSession read;
+
+		if (!pmon_read_session(i, &read) || !PmonIsSession(&read) ||
+			pmon_slots[i].pid != read.pid)
+			continue;
+		session->slot = i;
+		session->pid = read.pid;
+		session->pool = pmon_live_pool(names, &read);
+		session->state = read.state;
+		session->state_change = read.state_change;
+		session->backend_start = read.backend_start;
+		session->superuser = pmon_slots[i].superuser;
+		session->listening = pmon_slots[i].listening;
+		(*n)++;
+	}
+
+	pmon_judge_sessions(policy, sessions, *n);
+	if (any_limit_applies(sessions, *n))
+	{
+		read_advisory_locks(sessions, *n);
+		pmon_judge_sessions(policy, sessions, *n);
+	}
+	return sessions;
+}
