@@ -277,6 +277,13 @@ fold_group(int place, int into)
 					group->peak_checked_out.at);
 	pmon->groups_evicted++;
 	drop_group(place);
+
+	/* it has just been used, so let others give way before it */
+	if (into != CATCH_ALL_GROUP && target->connections == 0)
+	{
+		lru_remove(into);
+		lru_append(into);
+	}
 }
 
 /* Make a group without sessions the "<other>" of its database and role. */

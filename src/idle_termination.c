@@ -139,20 +139,26 @@ anybody_is_due(int n)
 	return false;
 }
 
-/* Find out which of the sessions hold advisory locks. */
-static void
-read_advisory_locks(int n)
+void
+pmon_mark_advisory_locks(PmonIdleSession *judged, int n)
 {
-	MemoryContext oldcontext = MemoryContextSwitchTo(lock_context);
 	int		   *pids = palloc0(sizeof(int) * pmon_reader_slots());
 	bool	   *holds;
 
 	for (int i = 0; i < n; i++)
-		pids[sessions[i].slot] = sessions[i].pid;
+		pids[judged[i].slot] = judged[i].pid;
 	holds = pmon_read_advisory_locks(pids);
 	for (int i = 0; i < n; i++)
-		sessions[i].advisory_lock = holds[sessions[i].slot];
+		judged[i].advisory_lock = holds[judged[i].slot];
+}
 
+/* The same in a context of its own, since the worker lives for long */
+static void
+mark_advisory_locks(int n)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(lock_context);
+
+	pmon_mark_advisory_locks(sessions, n);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextReset(lock_context);
 }
@@ -198,7 +204,7 @@ pmon_end_idle_sessions(void)
 	if (!anybody_is_due(n))
 		return;
 
-	read_advisory_locks(n);
+	mark_advisory_locks(n);
 	pmon_judge_sessions(&policy, sessions, n);
 	if (pmon_choose_sessions(&policy, sessions, n) == 0)
 		return;

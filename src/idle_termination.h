@@ -20,6 +20,12 @@ extern void pmon_termination_init(void);
 extern void pmon_get_policy(PmonIdlePolicy *policy, TimestampTz now);
 
 /*
+ * Find out which of the sessions hold advisory locks.  Reads the lock tables,
+ * as pg_locks does.  Allocates in the current memory context.
+ */
+extern void pmon_mark_advisory_locks(PmonIdleSession *judged, int n);
+
+/*
  * Ask the sessions that are due to end.  Called after each sample.  Costs next
  * to nothing while no limit is set.  Reads the lock tables, as pg_locks does,
  * only when a session is due.

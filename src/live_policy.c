@@ -8,23 +8,10 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "idle_termination.h"
 #include "live_policy.h"
 #include "live_pools.h"
 #include "shared_state.h"
-
-/* Find out which of the sessions hold advisory locks. */
-static void
-read_advisory_locks(PmonIdleSession *sessions, int n)
-{
-	int		   *pids = palloc0(sizeof(int) * pmon_reader_slots());
-	bool	   *holds;
-
-	for (int i = 0; i < n; i++)
-		pids[sessions[i].slot] = sessions[i].pid;
-	holds = pmon_read_advisory_locks(pids);
-	for (int i = 0; i < n; i++)
-		sessions[i].advisory_lock = holds[sessions[i].slot];
-}
 
 static bool
 any_limit_applies(const PmonIdleSession *sessions, int n)
@@ -66,7 +53,7 @@ pmon_judge_live_sessions(const PmonIdlePolicy *policy, int *n)
 	pmon_judge_sessions(policy, sessions, *n);
 	if (any_limit_applies(sessions, *n))
 	{
-		read_advisory_locks(sessions, *n);
+		pmon_mark_advisory_locks(sessions, *n);
 		pmon_judge_sessions(policy, sessions, *n);
 	}
 	return sessions;

@@ -67,10 +67,21 @@ library_name(void)
 	return LIBRARY;
 }
 
+/* Say whom it concerns when core has no place for the worker. */
+static void
+register_context(void *arg)
+{
+	errcontext("while registering the background worker of pool_monitor");
+}
+
 void
 pmon_register_worker(void)
 {
 	BackgroundWorker worker;
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = register_context
+	};
 
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -80,7 +91,10 @@ pmon_register_worker(void)
 	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", "pmon_worker_main");
 	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s", "pool_monitor sampler");
 	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "%s", "pool_monitor sampler");
+
+	error_context_stack = &context;
 	RegisterBackgroundWorker(&worker);
+	error_context_stack = context.previous;
 }
 
 /* Tell everybody that the worker is there, or that it is gone. */

@@ -1,0 +1,304 @@
+#!/usr/bin/python3
+"""A real Prometheus scrapes the server in three ways: pool_monitor_metrics() as
+OpenMetrics over HTTP, postgres_exporter and sql_exporter with our queries.
+
+What it stores must be what clients of known names and states hold, and our
+rules must load and mean something to it.
+"""
+import atexit
+import http.server
+import json
+import math
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+import psycopg2
+import psycopg2.extensions
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+DATABASE = 'prometheus "it\'s" \\ 🐍'
+HOLDER = 'holder\n"of" \\ connections'
+ODD_APPLICATION = 'say "hi" \\ to\tit'
+PATIENCE = 60
+OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
+DASHBOARDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../dashboards')
+folder = tempfile.mkdtemp()
+tests = 0
+
+
+def ok(holds, fact, why=None):
+    """One test."""
+    global tests
+    tests += 1
+    print(f"{'ok' if holds else 'not ok'} {tests} - {fact}", flush=True)
+    if not holds and why is not None:
+        print('\n'.join(f'# {line}' for line in str(why).splitlines()), flush=True)
+
+
+def equal(got, expected, fact):
+    ok(got == expected, fact, f'got {got}\nexpected {expected}')
+
+
+def wait_until(holds, fact):
+    """Polls, and makes that a test."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > deadline:
+            ok(False, fact, 'this did not happen in time')
+            return
+        time.sleep(0.1)
+    ok(True, fact)
+
+
+def connect(database=DATABASE, **options):
+    connection = psycopg2.connect(dbname=database, **options)
+    connection.autocommit = True
+    return connection
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
+
+
+def start(name, *arguments, **environment):
+    """Starts a program that ends with us."""
+    with open(os.path.join(folder, f'{name}.log'), 'w') as log:
+        process = subprocess.Popen(arguments, stdout=log, stderr=log, env={**os.environ, **environment})
+    atexit.register(lambda: (process.terminate(), process.wait()))
+
+
+def promtool(*arguments, **options):
+    done = subprocess.run(('promtool', *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          encoding='utf-8', **options)
+    return done.returncode, done.stdout
+
+
+class Metrics(http.server.BaseHTTPRequestHandler):
+    """All it takes to serve the function."""
+
+    def do_GET(self):
+        connection = connect(user='monitor', application_name='scraper')
+        cursor = connection.cursor()
+        cursor.execute('SELECT pool_monitor_metrics()')
+        body = cursor.fetchone()[0].encode()
+        connection.close()
+        self.send_response(200)
+        self.send_header('Content-Type', OPENMETRICS)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def classic(text):
+    """The same in Prometheus' older format, as client libraries write it: a
+    counter is called by the name of its samples."""
+    counters = re.findall(r'^# TYPE (\S+) counter$', text, re.M)
+    lines = []
+    for line in text.splitlines():
+        if line.startswith('# UNIT ') or line == '# EOF':
+            continue
+        if line.startswith('# ') and line.split(' ')[2] in counters:
+            line = re.sub(r'^(# \S+ \S+)', r'\1_total', line)
+        lines.append(line)
+    return '\n'.join(lines) + '\n'
+
+
+class Prometheus:
+    """A Prometheus of our own."""
+
+    def __init__(self, targets):
+        self.port = free_port()
+        with open(os.path.join(DASHBOARDS, 'sql_exporter.yml'), encoding='utf-8') as file:
+            relabel = re.search(r'^#   metric_relabel_configs:\n(#     .*\n)+', file.read(), re.M).group(0)
+        relabel = ''.join(line[3:] + '\n' for line in relabel.splitlines())
+        config = 'global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s}\n'
+        config += f'rule_files: [{json.dumps(os.path.join(DASHBOARDS, "prometheus_rules.yml"))}]\n'
+        config += 'scrape_configs:\n'
+        for job, port in targets.items():
+            config += f'- job_name: {job}\n  static_configs: [targets: ["127.0.0.1:{port}"]]\n'
+            if job == 'sql_exporter':
+                config += relabel
+        self.config = os.path.join(folder, 'prometheus.yml')
+        with open(self.config, 'w', encoding='utf-8') as file:
+            file.write(config)
+        start('prometheus', 'prometheus', f'--config.file={self.config}',
+              f'--storage.tsdb.path={folder}/tsdb', f'--web.listen-address=127.0.0.1:{self.port}')
+
+    def get(self, path, **arguments):
+        url = f'http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(arguments)}'
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return json.load(answer)['data']
+        except urllib.error.HTTPError as error:
+            return {'result': [], 'error': error.read().decode()}
+        except OSError:
+            return {'result': []}
+
+    def query(self, expression):
+        """The series: their labels and values."""
+        return [(series['metric'], float(series['value'][1])) for series in self.get('query', query=expression)['result']]
+
+    def value(self, expression):
+        series = self.query(expression)
+        return series[0][1] if len(series) == 1 else series
+
+
+def quoted(value):
+    """A string of PromQL."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def identifier(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+admin = connect('postgres')
+cursor = admin.cursor()
+cursor.execute(f'CREATE DATABASE {identifier(DATABASE)}')
+cursor.execute(f'CREATE ROLE {identifier(HOLDER)} LOGIN')
+cursor.execute('CREATE ROLE monitor LOGIN')
+cursor.execute('GRANT pg_monitor TO monitor')
+cursor.execute("ALTER SYSTEM SET pool_monitor.pools = 'api: application=api-* size=3 overflow=2 instances=2; \"no size\": user=monitor; big: application=big size=1000'")
+cursor.execute("ALTER SYSTEM SET pool_monitor.leak_threshold = 1")
+cursor.execute('SELECT pg_reload_conf()')
+
+
+@atexit.register
+def undo():
+    cursor.execute('ALTER SYSTEM RESET pool_monitor.pools')
+    cursor.execute('ALTER SYSTEM RESET pool_monitor.leak_threshold')
+    cursor.execute('SELECT pg_reload_conf()')
+
+
+connect().cursor().execute('CREATE EXTENSION pool_monitor')
+
+# Seven sessions of the pool, four of them in a transaction, and an odd one
+held = [connect(application_name=f'api-{i % 2}', user=HOLDER) for i in range(7)]
+for i, connection in enumerate(held):
+    connection.cursor().execute('SELECT 1')
+    if i < 4:
+        connection.cursor().execute('BEGIN')
+odd = connect(application_name=ODD_APPLICATION, user=HOLDER)
+odd.cursor().execute('SELECT pg_sleep(0.05)')
+for _ in range(2):
+    try:
+        cursor.execute(f'ALTER ROLE {identifier(HOLDER)} CONNECTION LIMIT 8')
+        connect(application_name=ODD_APPLICATION, user=HOLDER)
+        ok(False, 'a login is refused')
+    except psycopg2.OperationalError as error:
+        ok('too many connections for role' in str(error), 'a login is refused', error)
+
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Metrics)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+ports = {'metrics': server.server_address[1], 'postgres_exporter': free_port(), 'sql_exporter': free_port()}
+
+# What the tools say of the text itself
+with urllib.request.urlopen(f'http://127.0.0.1:{ports["metrics"]}/metrics') as answer:
+    text = answer.read().decode()
+families = {family.name: family for family in text_string_to_metric_families(text)}
+ok(len(families) > 40, "the parser of Prometheus' Python client accepts the text", len(families))
+equal(families['pool_monitor_hold_time_seconds'].unit, 'seconds', 'and sees units')
+names = {tuple(sample.labels.get(label) for label in ('datname', 'usename', 'application_name'))
+         for sample in families['pool_monitor_connections'].samples}
+ok((DATABASE, HOLDER, ODD_APPLICATION) in names, 'names with quotes, backslashes and line feeds survive', names)
+equal(promtool('check', 'metrics', input=classic(text)), (0, ''), 'promtool check metrics has no remark')
+status, remarks = promtool('check', 'metrics', input=text)
+equal([line for line in remarks.splitlines() if not re.search(r'_total no help text$', line)], [],
+      'of OpenMetrics, which it reads as the older format, it understands all but the names of counters')
+
+# The exporters' own view of a name with a single quote would be their bug, so
+# they connect to a database without one
+cursor.execute('CREATE DATABASE exporters')
+connect('exporters').cursor().execute('CREATE EXTENSION pool_monitor')
+host, port = os.environ['PGHOST'], os.environ['PGPORT']
+start('postgres_exporter', 'prometheus-postgres-exporter', '--disable-default-metrics', '--disable-settings-metrics',
+      f'--extend.query-path={DASHBOARDS}/postgres_exporter.yaml',
+      f'--web.listen-address=127.0.0.1:{ports["postgres_exporter"]}',
+      DATA_SOURCE_NAME=f'postgresql://monitor@127.0.0.1:{port}/exporters?sslmode=disable')
+with open(os.path.join(DASHBOARDS, 'sql_exporter.yml'), encoding='utf-8') as file:
+    jobs = file.read()
+jobs, changes = re.subn(r'postgres://monitor@localhost:5432/postgres\?',
+                        f'postgres://monitor@127.0.0.1:{port}/exporters?', jobs)
+equal(changes, 1, 'sql_exporter.yml names its connection once')
+with open(os.path.join(folder, 'sql_exporter.yml'), 'w', encoding='utf-8') as file:
+    file.write(re.sub(r'interval: 15s', 'interval: 1s', jobs))
+start('sql_exporter', 'prometheus-sql-exporter', f'-config.file={folder}/sql_exporter.yml',
+      f'-web.listen-address=127.0.0.1:{ports["sql_exporter"]}')
+
+prometheus = Prometheus(ports)
+equal(promtool('check', 'config', prometheus.config)[0], 0, 'promtool accepts the configuration')
+for job in ports:
+    wait_until(lambda: prometheus.value(f'up{{job="{job}"}} and on (job) pool_monitor_max_connections') == 1,
+               f'Prometheus has scraped {job}')
+cursor.execute("SELECT setting::int FROM pg_settings WHERE name = 'max_connections'")
+max_connections = cursor.fetchone()[0]
+for job in ports:
+    def value(expression):
+        return prometheus.value(expression.replace('@', f'job="{job}"'))
+
+    equal(value('pool_monitor_max_connections{@}'), max_connections, f'{job}: max_connections')
+    equal(value(f'sum by (usename) (pool_monitor_connections{{@,datname={quoted(DATABASE)},application_name=~"api-.*"}})'),
+          7, f'{job}: seven sessions of a pool')
+    equal(value(f'sum(pool_monitor_connections{{@,usename={quoted(HOLDER)},application_name="api-1",state="idle in transaction",backend_type="client backend"}})'),
+          2, f'{job}: two of one application are in a transaction')
+    equal(value(f'pool_monitor_connections{{@,usename={quoted(HOLDER)},application_name={quoted(ODD_APPLICATION)}}}'),
+          1, f'{job}: odd names are as they were')
+    equal(value('sum(pool_monitor_server_connections{@}) - sum(pool_monitor_connections{@,backend_type="client backend"})'),
+          0, f'{job}: the sum of all groups is the sum of all states')
+    equal(value('pool_monitor_rejected_total{@,reason="role_limit"} >= 2') != [], True, f'{job}: refused logins')
+    equal(value('pool_monitor_leak_suspects{@,reason="idle in transaction"}'), 4, f'{job}: leak suspects')
+    equal((value('pool_monitor_pool_capacity{@,pool="api"}'), value('pool_monitor_pool_overflow{@,pool="api"}')),
+          (10, 1), f'{job}: a pool with its capacity and its overflow')
+    equal(value('pool_monitor_pool_utilization_ratio{@,pool="api"}'), 0.4, f'{job}: its utilization')
+    equal(value('count(pool_monitor_pool_size{@})'), 2, f'{job}: a policy without size is no pool')
+    equal(value('pool_monitor_oversubscribed{@}'), 1, f'{job}: more declared than there is')
+    equal(value('pool_monitor_worker_up{@}'), 1, f'{job}: the worker runs')
+    equal(value('time() - pool_monitor_last_sample_timestamp_seconds{@} < bool 30'), 1, f'{job}: it took a sample just now')
+    equal(value(f'pool_monitor_sessions_total{{@,application_name={quoted(ODD_APPLICATION)}}}'), 1, f'{job}: its sessions')
+    equal(value('pool_monitor_sessions_abandoned_total{@,application_name="api-1"}'), 0, f'{job}: how they ended')
+    ok(value(f'pool_monitor_transactions_total{{@,application_name={quoted(ODD_APPLICATION)}}}') >= 1, f'{job}: transactions')
+
+# What only OpenMetrics has
+metadata = prometheus.get('targets/metadata', metric='pool_monitor_hold_time_seconds')
+equal([(entry['type'], entry['unit']) for entry in metadata], [('histogram', 'seconds')],
+      'Prometheus read type and unit: it took the text for OpenMetrics')
+p99 = prometheus.value(f'histogram_quantile(0.99, pool_monitor_hold_time_seconds_bucket{{application_name={quoted(ODD_APPLICATION)}}})')
+ok(isinstance(p99, float) and 0.05 <= p99 < 0.27, 'a quantile of hold times is in the bucket of the longest', p99)
+equal(prometheus.value('pool_monitor_status{job="metrics"} == 1') != [], True, 'the server has one status')
+equal([labels['status'] for labels, _ in prometheus.query('pool_monitor_pool_status{job="metrics",pool="api"} == 1')],
+      ['overflow'], 'the pool has the one that it should have')
+equal({labels['state']: value for labels, value in prometheus.query('pool_monitor_pool_connections{job="metrics",pool="api"}')},
+      {'checked_in': 3, 'checked_out': 4, 'unknown': 0}, 'and all of its connections in their states')
+
+# The rules at work
+wait_until(lambda: prometheus.value('pool_monitor:application_connections:sum{job="metrics",application_name="api-0"}') == 4,
+           'the recording rules record')
+held[4].cursor().execute('SELECT pg_sleep(0.01)')
+for _ in range(2):
+    try:
+        connect(application_name='late', user=HOLDER)
+    except psycopg2.OperationalError:
+        pass
+wait_until(lambda: {labels['job'] for labels, _ in
+                    prometheus.query('ALERTS{alertname="PoolMonitorLoginsRejected",alertstate="firing"}')} == set(ports),
+           'an alert fires when a login is refused, with each of the three')
+rules = [rule for group in prometheus.get('rules')['groups'] for rule in group['rules']]
+equal([rule['name'] for rule in rules if rule['health'] == 'err'], [], 'no rule fails')
+ok(len(rules) >= 16, 'all of them are there', len(rules))
+ok(all(not math.isnan(value) for _, value in prometheus.query('{__name__=~"pool_monitor_.*",job="metrics"}')),
+   'nothing in the text is not a number')
+equal([labels for labels, _ in prometheus.query('changes(up[10m]) > 0 or up == 0')], [], 'not one scrape failed')
+
+print(f'1..{tests}')

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Prometheus' own tool on our rules: they parse, they do what they should, and
+# the tests of them can fail.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../../dashboards" || exit
+n=0
+broken=$(mktemp -d)
+trap 'rm -rf "$broken"' EXIT
+
+# check LABEL COMMAND...: one test; the command's output is shown if it fails
+check()
+{
+	local label=$1 output
+
+	shift
+	n=$((n + 1))
+	if output=$("$@" 2>&1); then
+		echo "ok $n - $label"
+	else
+		echo "not ok $n - $label"
+		printf '%s\n' "$output" | sed 's/^/# /' >&2
+	fi
+}
+
+# fails_with EXPRESSION: the tests fail once sed has changed the rules so
+fails_with()
+{
+	sed -E "$1" prometheus_rules.yml >"$broken/prometheus_rules.yml"
+	cp prometheus_rules_test.yml "$broken/"
+	! cmp -s prometheus_rules.yml "$broken/prometheus_rules.yml" &&
+		promtool check rules "$broken/prometheus_rules.yml" >/dev/null &&
+		! promtool test rules "$broken/prometheus_rules_test.yml"
+}
+
+# Every alert and every recorded series occurs in the tests.
+all_tested()
+{
+	local name
+
+	while read -r name; do
+		grep -qF "$name" prometheus_rules_test.yml || { echo "$name is not tested"; return 1; }
+	done < <(sed -nE 's/^ *- (alert|record): //p' prometheus_rules.yml)
+}
+
+check "promtool check rules accepts the rules" promtool check rules prometheus_rules.yml
+check "every rule is tested" all_tested
+check "promtool test rules: they do what they should" promtool test rules prometheus_rules_test.yml
+for change in 's/available_connections == 0/available_connections == 1/' 's/> 0\.9$/> 0.95/' \
+	's/rejected_total\[5m\]\)\) > 0/rejected_total[5m])) > 2/' 's/utilization_ratio >= 1/utilization_ratio > 1/' \
+	's/pool_overflow > 0/pool_overflow > 1/' 's/leak_suspects > 0/leak_suspects > 2/' \
+	's/oversubscribed == 1/oversubscribed == 0/' 's/worker_up == 0 or/worker_up == 2 or/' \
+	's/samples_total\[10m\]\) == 0/samples_total[10m]) < 0/' 's/preloaded == 1/preloaded == 0/' 's/> 50$/> 100/' \
+	's/save_failures_total\[15m\]\) > 0/save_failures_total[15m]) > 1/' 's/client backend/walsender/'; do
+	check "the tests notice $change" fails_with "$change"
+done
+echo "1..$n"
