@@ -104,11 +104,15 @@ set_key(PmonRejectionKey *key, const char *datname, const char *usename,
 static bool
 draw_position(uint64 *position)
 {
-	uint64		next = pg_atomic_read_u64(&pmon_queue->next);
-
 	for (int i = 0; i < DRAW_ATTEMPTS; i++)
 	{
-		if (next - pg_atomic_read_u64(&pmon_queue->folded) >= PMON_QUEUE_SIZE)
+		/* in this order: the other way round, next could be behind folded */
+		uint64		folded = pg_atomic_read_u64(&pmon_queue->folded);
+		uint64		next;
+
+		pg_read_barrier();
+		next = pg_atomic_read_u64(&pmon_queue->next);
+		if (next - folded >= PMON_QUEUE_SIZE)
 			return false;
 		if (pg_atomic_compare_exchange_u64(&pmon_queue->next, &next, next + 1))
 		{

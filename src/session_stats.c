@@ -38,7 +38,7 @@
 
 #include "access/xact.h"
 #include "executor/executor.h"
-#include "libpq/libpq.h"
+#include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -63,6 +63,14 @@ static char my_application_name[NAMEDATALEN];
 static MemoryContextCallback cleanup_callback;
 static bool awaiting_cleanup = false;
 
+/* The same for a commit under a name that may have been set with SET LOCAL */
+static MemoryContextCallback name_callback;
+static bool awaiting_name = false;
+
+/* When the last transaction that we counted ended, and in which message */
+static TimestampTz last_end = 0;
+static TimestampTz last_message = 0;
+
 static const char *
 current_application_name(void)
 {
@@ -76,7 +84,7 @@ enter_group(TimestampTz now)
 	PmonGroupKey key;
 
 	namestrcpy((Name) my_application_name, current_application_name());
-	pmon_set_group_key(&key, MyDatabaseId, GetSessionUserId(),
+	pmon_set_group_key(&key, MyDatabaseId, GetAuthenticatedUserId(),
 					   my_application_name);
 	my_slot->group = pmon_enter_group(&key, MyProcPort->database_name,
 									  MyProcPort->user_name,
@@ -106,6 +114,8 @@ static void
 log_in(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
+
+	last_message = GetCurrentStatementStartTimestamp();
 
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
 	enter_group(now);
@@ -170,22 +180,36 @@ count_hold_time(uint64 hold)
 	add(&counters->buckets[pmon_hold_bucket(hold)], 1);
 }
 
-/* A transaction of this session has ended. */
+/* Move to another group if the application name has changed. */
+static bool
+follow_name(void)
+{
+	if (strncmp(my_application_name, current_application_name(),
+				NAMEDATALEN - 1) == 0)
+		return false;
+	change_group();
+	return true;
+}
+
+/*
+ * A transaction of this session has ended.
+ *
+ * Where a message runs several, the server gives all of them the start of the
+ * message; but one can not hold the connection before the one before it ends.
+ */
 static void
 transaction_ended(void)
 {
 	TimestampTz start;
 	TimestampTz now;
 
-	if (strncmp(my_application_name, current_application_name(),
-				NAMEDATALEN - 1) != 0)
-		change_group();
-
+	last_message = GetCurrentStatementStartTimestamp();
 	if (!pmon_track_transactions)
 		return;
 
-	start = GetCurrentTransactionStartTimestamp();
+	start = Max(GetCurrentTransactionStartTimestamp(), last_end);
 	now = GetCurrentTimestamp();
+	last_end = now;
 	count_hold_time(now > start ? now - start : 0);
 }
 
@@ -195,17 +219,33 @@ transaction_cleaned_up(void *arg)
 	if (!awaiting_cleanup)
 		return;
 	awaiting_cleanup = false;
+	(void) follow_name();
 	transaction_ended();
 }
 
-/* Is this one of the transactions that an idle session runs for itself? */
-static bool
-is_idle_transaction(void)
+/* The settings are back to what they were: so is the name, after SET LOCAL. */
+static void
+name_restored(void *arg)
 {
-	return pq_is_reading_msg() && !proc_exit_inprogress &&
-		(MyBEEntry == NULL ||
-		 MyBEEntry->st_state == STATE_IDLE ||
-		 MyBEEntry->st_state == STATE_DISABLED);
+	if (!awaiting_name)
+		return;
+	awaiting_name = false;
+	(void) follow_name();
+}
+
+/*
+ * Is this a transaction that the session runs for itself, to catch up or to
+ * read notifications?  It begins when no message is being worked on, and has
+ * the start of the last message for its own, in which a transaction has ended
+ * already.  (One that a Sync message commits has no statement either, but
+ * began with a message of its own.)
+ */
+static bool
+is_own_transaction(void)
+{
+	return debug_query_string == NULL &&
+		GetCurrentTransactionStartTimestamp() == last_message &&
+		GetCurrentStatementStartTimestamp() == last_message;
 }
 
 static void
@@ -223,11 +263,19 @@ pmon_xact_callback(XactEvent event, void *arg)
 		return;
 	}
 
-	if (is_idle_transaction())
-		return;
-
 	if (event != XACT_EVENT_ABORT)
+	{
+		if (is_own_transaction())
+			return;
+		if (follow_name() && event == XACT_EVENT_COMMIT && !awaiting_name)
+		{
+			name_callback.func = name_restored;
+			name_callback.arg = NULL;
+			awaiting_name = true;
+			MemoryContextRegisterResetCallback(TopTransactionContext, &name_callback);
+		}
 		transaction_ended();
+	}
 	else if (!awaiting_cleanup)
 	{
 		cleanup_callback.func = transaction_cleaned_up;

@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -87,14 +88,37 @@ static const char *const reason_names[PMON_REJECT_REASONS] = {
 	"role_limit"
 };
 
+/*
+ * A name that a client sent before anybody looked at it: any bytes at all, cut
+ * to what fits.  What is no text in this database's encoding is made some.
+ */
+static void
+put_client_name(PmonRow *row, const char *name)
+{
+	char	   *text = pstrdup(name);
+	int			length = strlen(text);
+
+	text[		pg_mbcliplen(text, length, length)] = '\0';
+
+	if (!pg_verifymbstr(text, strlen(text), true))
+	{
+		for (char *c = text; *c != '\0'; c++)
+		{
+			if (IS_HIGHBIT_SET(*c))
+				*c = '?';
+		}
+	}
+	pmon_put_text(row, text);
+}
+
 static void
 add_rejection_row(FunctionCallInfo fcinfo, const PmonRejection *rejection)
 {
 	PmonRow		row = {0};
 
-	pmon_put_text(&row, rejection->key.datname);
-	pmon_put_text(&row, rejection->key.usename);
-	pmon_put_text(&row, rejection->key.application_name);
+	put_client_name(&row, rejection->key.datname);
+	put_client_name(&row, rejection->key.usename);
+	put_client_name(&row, rejection->key.application_name);
 	pmon_put_text(&row, reason_names[rejection->key.reason]);
 	pmon_put_bigint(&row, rejection->rejected);
 	pmon_put_time(&row, rejection->last_at);
