@@ -187,7 +187,7 @@ COMMENT ON COLUMN pool_monitor_applications.longest_transaction IS 'the age of t
 COMMENT ON COLUMN pool_monitor_applications.longest_session IS 'the age of the oldest session';
 COMMENT ON COLUMN pool_monitor_applications.peak_connections IS 'the highest number of sessions at once, exact; null unless preloaded, and where the reader may not see all of them';
 COMMENT ON COLUMN pool_monitor_applications.peak_connections_at IS 'when peak_connections was reached';
-COMMENT ON COLUMN pool_monitor_applications.peak_checked_out IS 'the highest number of sessions checked out at once, as sampled';
+COMMENT ON COLUMN pool_monitor_applications.peak_checked_out IS 'the highest number of sessions checked out at once, as sampled; null where peak_connections is';
 COMMENT ON COLUMN pool_monitor_applications.sessions IS 'sessions established, under the name they logged in with; null unless preloaded, as are all columns after it';
 COMMENT ON COLUMN pool_monitor_applications.sessions_abandoned IS 'sessions that ended because the client vanished without closing';
 COMMENT ON COLUMN pool_monitor_applications.sessions_fatal IS 'sessions ended by a fatal error, such as a timeout';
@@ -216,7 +216,7 @@ COMMENT ON COLUMN pool_monitor_groups.longest_transaction IS 'the age of the old
 COMMENT ON COLUMN pool_monitor_groups.longest_session IS 'the age of the oldest session';
 COMMENT ON COLUMN pool_monitor_groups.peak_connections IS 'the highest number of sessions at once, exact; null unless preloaded, and where the reader may not see all of them';
 COMMENT ON COLUMN pool_monitor_groups.peak_connections_at IS 'when peak_connections was reached';
-COMMENT ON COLUMN pool_monitor_groups.peak_checked_out IS 'the highest number of sessions checked out at once, as sampled';
+COMMENT ON COLUMN pool_monitor_groups.peak_checked_out IS 'the highest number of sessions checked out at once, as sampled; null where peak_connections is';
 COMMENT ON COLUMN pool_monitor_groups.sessions IS 'sessions established, under the name they logged in with; null unless preloaded, as are all columns after it';
 COMMENT ON COLUMN pool_monitor_groups.sessions_abandoned IS 'sessions that ended because the client vanished without closing';
 COMMENT ON COLUMN pool_monitor_groups.sessions_fatal IS 'sessions ended by a fatal error, such as a timeout';

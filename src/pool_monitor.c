@@ -68,7 +68,7 @@ PG_MODULE_MAGIC;
 static void
 save_at_shutdown(int code, Datum arg)
 {
-	if (code != 0)
+	if (code != 0 || !pmon_locks_are_free())
 		return;
 	if (pmon_save)
 		pmon_save_file();

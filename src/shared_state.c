@@ -67,6 +67,18 @@ PmonTerminationLock(void)
 	return &locks[2].lock;
 }
 
+bool
+pmon_locks_are_free(void)
+{
+	for (int i = 0; i < LOCKS; i++)
+	{
+		if (!LWLockConditionalAcquire(&locks[i].lock, LW_EXCLUSIVE))
+			return false;
+		LWLockRelease(&locks[i].lock);
+	}
+	return true;
+}
+
 /*
  * Lay the arrays out from base on, and set the pointers to them unless base
  * is NULL.  Returns the size of it all.

@@ -339,6 +339,12 @@ extern LWLock *PmonLock(void);
 extern LWLock *PmonIncidentLock(void);
 extern LWLock *PmonTerminationLock(void);
 
+/*
+ * Is nobody holding any of our locks?  For the postmaster, which can not wait
+ * for one: after an immediate shutdown a process may have died with it.
+ */
+extern bool pmon_locks_are_free(void);
+
 /* The number of words at pmon_live */
 #define PmonLiveWords()		((pmon->max_backends + 63) / 64)
 

@@ -8,7 +8,7 @@
  *		FileHeader		magic number, version, sizes of the structs, and the
  *						numbers of what follows
  *		PmonApplication[], PmonGroup[], PmonRejection[]
- *						as pmon_take_snapshot(true) copies them
+ *						as pmon_take_snapshot() copies them
  *		PmonIncident[], PmonTermination[]
  *		samples, minutes
  *						the records of the two rings, the oldest first
@@ -206,7 +206,7 @@ copy_incidents(int64 last, uint32 *n)
 static TimestampTz
 write_contents(Writer *writer)
 {
-	PmonGroupSnapshot *snapshot = pmon_take_snapshot(false);
+	PmonGroupSnapshot *snapshot = pmon_take_snapshot(true);
 	PmonIncident **incidents;
 	PmonTermination *terminations;
 	int			nterminations;

@@ -9,7 +9,7 @@ use PoolMonitor::Wire;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(usleep);
 
 my $node = PoolMonitor::new_node('restart',
 	extension => 1,
@@ -74,8 +74,6 @@ sub figures
 		SELECT groups_evicted FROM pool_monitor_info;
 		SELECT incident, started_at, cause, top_application, rejected FROM pool_monitor_incidents ORDER BY 1;
 		SELECT * FROM pool_monitor_incident_holders() ORDER BY 1, 2, 4, 5, 6, 8;
-		SELECT * FROM pool_monitor_history(NULL, NULL, '1 day') WHERE application_name = 'work'
-			AND false;
 		SELECT application_name, connections_max, checked_out_max FROM pool_monitor_history(NULL, NULL, '100000 days')
 		 WHERE application_name = 'work'});
 }
@@ -124,13 +122,10 @@ is( value(q{
 
 # Rejections after the last sample are in the history nevertheless
 set_and_reload(sample_interval => '1h');
-$samples = -1;
 $node->poll_query_until('postgres', 'SELECT last_sample_at < clock_timestamp() - interval $$200 ms$$ FROM pool_monitor_info')
   || die 'it samples on';
 PoolMonitor::Wire->new($node, silent => 1, user => 'nobody', appname => 'refused')->log_in foreach 1 .. 2;
 PoolMonitor::wait_until($node, 'SELECT rejected = 5 FROM pool_monitor_status', 'two more logins are refused');
-set_and_reload(save_interval => '1h');
-$node->append_conf('postgresql.conf', '');
 $node->restart;
 PoolMonitor::wait_until($node, 'SELECT samples > 0 FROM pool_monitor_info', 'after a restart the first sample was taken');
 is( value('SELECT sum(u.rejected) = (SELECT rejected FROM pool_monitor_status) FROM pool_monitor_utilization(NULL, NULL) u'),
@@ -143,7 +138,7 @@ my $live = PoolMonitor::Wire->new($node, user => 'joe', appname => 'live');
 $live->query('SELECT pg_sleep(0.02)') foreach 1 .. 10;
 my $live_figures = q{SELECT transactions, sessions, hold_time_p50 BETWEEN 18 AND 40, hold_time_max >= hold_time_p99
 	FROM pool_monitor_applications WHERE application_name = 'live'};
-is(value($live_figures), '11|1|t|t', 'a session has counted hold times');
+is(value($live_figures), '10|1|t|t', 'a session has counted hold times');
 $now = value('SELECT clock_timestamp()');
 set_and_reload(save_interval => '1s');
 PoolMonitor::wait_until($node, "SELECT saved_at > '$now' FROM pool_monitor_info", 'save_interval takes effect by a reload');
@@ -157,7 +152,7 @@ kill 'KILL', $victim->pid;
 $node->poll_query_until('postgres', "SELECT pg_postmaster_start_time() < '$crashed' AND restored_from IS NOT NULL
 	AND worker_pid IS NOT NULL AND started_at > '$crashed' FROM pool_monitor_info") || die 'it does not recover';
 is(figures(), $expected, 'a crash of a session loses nothing that was saved');
-is(value($live_figures), '11|1|t|t', 'not even the hold times of sessions that were in progress');
+is(value($live_figures), '10|1|t|t', 'not even the hold times of sessions that were in progress');
 is(samples_until($now), $samples, 'nor a sample');
 is( value("SELECT restored_from >= '$saved' AND restored_from BETWEEN '$crashed'::timestamptz - interval '2 s' AND '$crashed'::timestamptz + interval '1 s' FROM pool_monitor_info"),
 	't', 'what is lost is at most save_interval');
@@ -169,13 +164,14 @@ $now = value('SELECT clock_timestamp()');
 $samples = samples_until($now);
 PoolMonitor::wait_until($node, "SELECT saved_at > '$now' FROM pool_monitor_info", 'it saves after a crash');
 $node->kill9;
-my $started = 0;
-for (1 .. 300)
+# its children notice by themselves
+my $data = $node->data_dir;
+for (1 .. 600)
 {
-	last if $started = $node->start(fail_ok => 1);
-	usleep(100_000);
+	last unless grep { (readlink($_) || '') eq $data } glob '/proc/[0-9]*/cwd';
+	usleep(50_000);
 }
-ok($started, 'after kill -9 of the postmaster the server starts');
+ok($node->start(fail_ok => 1), 'after kill -9 of the postmaster the server starts');
 is(figures(), $expected, 'with everything that was saved');
 is(samples_until($now), $samples, 'and every sample');
 is(value("SELECT restored_from >= '$now' FROM pool_monitor_info"), 't', 'from the last save');
@@ -184,7 +180,6 @@ is(value("SELECT restored_from >= '$now' FROM pool_monitor_info"), 't', 'from th
 $now = value('SELECT clock_timestamp()');
 PoolMonitor::wait_until($node, "SELECT saved_at > '$now' FROM pool_monitor_info", 'it saves on');
 set_and_reload(save_interval => '1h');
-my $marker = value('SELECT clock_timestamp()');
 my $before = value('SELECT saved_at FROM pool_monitor_info');
 $node->stop('immediate');
 $node->start;
