@@ -204,13 +204,14 @@ pmon_request_answer(int slot, TimestampTz token)
 	PmonSlot   *session = &pmon_slots[slot];
 	PmonRequest answer = pg_atomic_read_u32(&session->request);
 
+	if (answer == PMON_REQUEST_REQUESTED || answer == PMON_REQUEST_ACCEPTED)
+		return answer;
+
 	/* it may have exited since, and another session have the slot */
 	pg_read_barrier();
 	if (pg_atomic_read_u64(&session->accepted_token) == (uint64) token)
 		return PMON_REQUEST_ACCEPTED;
 
-	if (answer == PMON_REQUEST_REQUESTED)
-		return answer;
 	if (answer > PMON_REQUEST_ACCEPTED && change_request(slot, answer, PMON_REQUEST_NONE))
 		return answer;
 

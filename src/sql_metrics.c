@@ -360,8 +360,7 @@ make_table(void)
 	GroupTable *table = palloc0(sizeof(GroupTable));
 
 	table->hash = hash_create("groups", 64, &info, HASH_ELEM | HASH_BLOBS);
-	strlcpy(table->other.names.application_name, PMON_OTHER_APPLICATION,
-			NAMEDATALEN);
+	copy_name(table->other.names.application_name, PMON_OTHER_APPLICATION);
 	return table;
 }
 

@@ -142,7 +142,8 @@ my $failures = value('SELECT save_failures FROM pool_monitor_info');
 $log = -s $node->logfile;
 symlink('/dev/full', "$file.tmp") || die "symlink: $!";
 PoolMonitor::wait_until($node, "SELECT save_failures > $failures FROM pool_monitor_info", 'saving fails on a full disk');
-PoolMonitor::wait_until($node, "SELECT saved_at > '$saved_at'::timestamptz + interval '1 s' FROM pool_monitor_info",
+$saved_at = value('SELECT saved_at FROM pool_monitor_info');
+PoolMonitor::wait_until($node, "SELECT saved_at > '$saved_at' FROM pool_monitor_info",
 	'and works when there is space again');
 is(log_lines($log, qr/WARNING:  could not save statistics to file .*: No space left on device/), 1,
 	'one WARNING says why');
@@ -190,8 +191,8 @@ is(value("SELECT count(*) FROM pool_monitor_applications WHERE application_name 
 	'with their counters');
 restart_with(history_size => '1MB');
 cmp_ok(value($history), '>', 0, 'a smaller history keeps what fits');
-my $sums = 'SELECT sum(sessions), sum(transactions) >= 31 FROM pool_monitor_groups WHERE usename = $$joe$$';
-is(value($sums), '31|t', 'all sessions are counted');
+my $sums = 'SELECT sum(sessions) FROM pool_monitor_groups WHERE usename = $$joe$$';
+is(value($sums), '31', 'all sessions are counted');
 
 # The groups used last are kept, in counters and in history
 my $last = PoolMonitor::Wire->new($node, user => 'joe', appname => 'app 30');
@@ -200,7 +201,7 @@ PoolMonitor::wait_until($node, "SELECT samples > $seen + 3 FROM pool_monitor_inf
 $last->quit;
 restart_with(max_groups => 10);
 is(value('SELECT groups <= 10 AND max_groups = 10 FROM pool_monitor_info'), 't', 'fewer groups are kept');
-is(value($sums), '32|t', 'no session is lost: the rest is in <other>');
+is(value($sums), '32', 'no session is lost: the rest is in <other>');
 is(value("SELECT sessions FROM pool_monitor_applications WHERE application_name = 'app 30'"), '2',
 	'the group used last is kept');
 is(value("SELECT count(*) > 0 FROM pool_monitor_history(NULL, NULL) WHERE application_name = 'app 30'"), 't',

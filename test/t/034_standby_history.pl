@@ -9,6 +9,7 @@ use PoolMonitor::Wire;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $primary = PoolMonitor::new_node('history_primary',
 	init => [ allows_streaming => 1 ],
@@ -49,7 +50,15 @@ is( $standby->safe_psql('postgres', 'SELECT restored_from IS NULL FROM pool_moni
 unlike(slurp_file($standby->logfile), qr/WARNING/, 'without a WARNING');
 
 # It has not saved anything yet, so what it finds now is the primary's file
-$standby->stop('immediate');
+my $data = $standby->data_dir;
+my ($postmaster) = slurp_file("$data/postmaster.pid") =~ /^(\d+)/;
+$standby->kill9;
+# its children notice by themselves
+for (1 .. 600)
+{
+	last unless kill(0, $postmaster) || grep { (readlink($_) || '') eq $data } glob '/proc/[0-9]*/cwd';
+	usleep(50_000);
+}
 $standby->start;
 is($standby->safe_psql('postgres', sprintf $shown, 'elder'), '0|0|',
 	'nor after a crash before it has saved for the first time');

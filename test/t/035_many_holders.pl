@@ -36,7 +36,8 @@ is( $observer->query(q{
 	't|t', 'the number of holders is bounded, and they add up to all connections');
 is($observer->query('SELECT top_application FROM pool_monitor_incidents'), 'web',
 	'the application that held most is named, though each of its holders is small');
-ok($node->wait_for_log(qr/application "web" holds 80\./), 'so it is in the server log');
+$node->wait_for_log(qr/connection incident 1 started\n.*DETAIL/);
+like(slurp_file($node->logfile), qr/application "web" holds 80\./, 'so it is in the server log');
 
 $observer->quit;
 $_->drop foreach @clients;

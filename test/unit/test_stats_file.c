@@ -33,6 +33,7 @@
 #include "rejections.h"
 #include "stats_file.h"
 #include "tap.h"
+#include "terminations.h"
 
 #define TEMPORARY_FILE	PMON_STATS_FILE ".tmp"
 #define BAD_FILE		PMON_STATS_FILE ".bad"
@@ -226,6 +227,7 @@ LWLockRelease(LWLock *lock)
 #define GROUPS			7
 #define REJECTIONS		3
 #define INCIDENTS		2
+#define TERMINATIONS	4
 #define LAST_INCIDENT	40
 #define HISTORY_SIZE	32		/* kB */
 #define REJECTED		12345
@@ -241,11 +243,13 @@ int			pmon_history_size = HISTORY_SIZE;
 static PmonApplication applications[APPLICATIONS];
 static PmonGroup groups[GROUPS];
 static PmonRejection rejections[REJECTIONS];
+static PmonTermination terminations[TERMINATIONS];
 
 /* What was put back, in that order */
 static int	restored_applications;
 static int	restored_groups;
 static int	restored_rejections;
+static int	restored_terminations;
 static bool buckets_saved;		/* the snapshot had those of sessions too */
 static bool as_saved;			/* and it is what had been saved */
 static TimestampTz last_group_used;
@@ -313,6 +317,21 @@ pmon_restore_rejection(const PmonRejection *saved)
 	as_saved = as_saved && restored_rejections < REJECTIONS &&
 		memcmp(saved, &rejections[restored_rejections], sizeof(*saved)) == 0;
 	restored_rejections++;
+}
+
+PmonTermination *
+pmon_copy_terminations(int *n)
+{
+	*n = TERMINATIONS;
+	return terminations;
+}
+
+void
+pmon_restore_termination(const PmonTermination *saved)
+{
+	as_saved = as_saved && restored_terminations < TERMINATIONS &&
+		memcmp(saved, &terminations[restored_terminations], sizeof(*saved)) == 0;
+	restored_terminations++;
 }
 
 uint64
@@ -383,7 +402,8 @@ new_memory(void)
 	pmon_request_history();
 	pmon_init_history();
 	shared.last_id = 1;
-	restored_applications = restored_groups = restored_rejections = 0;
+	restored_applications = restored_groups = 0;
+	restored_rejections = restored_terminations = 0;
 	as_saved = true;
 	last_group_used = 0;
 	forget_messages();
@@ -419,6 +439,9 @@ make_contents(void)
 		rejections[i].rejected = 9 + i;
 	}
 
+	for (int i = 0; i < TERMINATIONS; i++)
+		terminations[i].pid = 5000 + i;
+
 	shared.stats_reset = 4711;
 	shared.peak_connections.value = 88;
 	shared.peak_connections.at = 4712;
@@ -437,7 +460,7 @@ make_contents(void)
 		incident->started_at = 1000 * id;
 		incident->ended_at = id == LAST_INCIDENT ? 0 : 1000 * id + 1;
 		incident->cause = PMON_CAUSE_CRITICAL;
-		strlcpy(incident->top_application, "application 1", NAMEDATALEN);
+		snprintf(incident->top_application, NAMEDATALEN, "application 1");
 		incident->at_start.nholders = 2;
 		incident->at_peak.nholders = PMON_MAX_HOLDERS;
 		for (int i = 0; i < PMON_MAX_HOLDERS; i++)
@@ -541,7 +564,8 @@ nothing_restored(void)
 	return memcmp(&shared, &empty_shared, sizeof(shared)) == 0 &&
 		memcmp(&queue, &empty_queue, sizeof(queue)) == 0 &&
 		memcmp(pmon_incidents, &empty_incidents, sizeof(PmonIncidents)) == 0 &&
-		restored_applications == 0 && restored_groups == 0 && restored_rejections == 0 &&
+		restored_applications == 0 && restored_groups == 0 &&
+		restored_rejections == 0 && restored_terminations == 0 &&
 		held_samples().records == 0 && held_minutes().records == 0;
 }
 
@@ -646,8 +670,8 @@ test_round_trip(void)
 	pmon_restore_file();
 	ok(warnings == 0 && logs == 0, "the file is read without a word");
 	ok(as_saved && restored_applications == APPLICATIONS && restored_groups == GROUPS &&
-	   restored_rejections == REJECTIONS,
-	   "applications, rejections and groups are put back, the groups as they were used");
+	   restored_rejections == REJECTIONS && restored_terminations == TERMINATIONS,
+	   "applications, rejections, terminations and groups are put back, the groups as they were used");
 	ok(shared.restored_from == saved_at && shared.saved_at == saved_at, "it tells of when it is");
 	ok(shared.stats_reset == 4711 && shared.peak_connections.value == 88 &&
 	   shared.peak_connections.at == 4712 && shared.groups_evicted == 3 && shared.last_id == 500,
@@ -790,7 +814,7 @@ test_foreign(void)
 		fix_checksum(contents, good_size);
 		refuses(contents, good_size, "has another format version", "a file of another format");
 	}
-	for (int offset = 12; offset < 40; offset += sizeof(size))
+	for (int offset = 12; offset < 44; offset += sizeof(size))
 	{
 		memcpy(contents, good, good_size);
 		memcpy(&size, contents + offset, sizeof(size));
@@ -948,7 +972,7 @@ test_made_up(void)
 
 	/* the history's records: their sizes and counts, whatever they are */
 	worst = 0;
-	for (long position = incidents_offset() + INCIDENTS * sizeof(PmonIncident);
+	for (long position = incidents_offset() + INCIDENTS * sizeof(PmonIncident) + TERMINATIONS * sizeof(PmonTermination);
 		 position < good_size - sizeof(pg_crc32c); position += 8 * 17)
 	{
 		memcpy(contents, good, good_size);
