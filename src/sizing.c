@@ -190,10 +190,10 @@ choose_note(const PmonSizingInput *input, const PmonSizingResult *result,
 		return "saturated: the pool was full, though its transactions need no more connections than it has; look for leaks, long transactions and bursts first";
 	if (result->saturated)
 		return "saturated: demand that waited for a connection was not measured, so that this size is a lower bound";
-	if (input->transactions < PMON_SIZING_FEW)
-		return "few transactions: the estimate is rough";
 	if (input->observed_p99 > needed)
 		return "more connections than this were checked out for over 1% of the time: arrivals come in bursts, or connections are held too long";
+	if (input->transactions < PMON_SIZING_FEW)
+		return "few transactions: the estimate is rough";
 	if (input->capacity > 0 && input->observed_peak >= input->capacity)
 		return "the pool was full at its peak, but too briefly to hide demand";
 	if (!(input->hold_cv >= 0))
