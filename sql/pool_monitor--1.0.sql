@@ -828,6 +828,19 @@ COMMENT ON FUNCTION pool_monitor_reset(text) IS
 'forget one application''s counters; returns the time of the reset';
 REVOKE ALL ON FUNCTION pool_monitor_reset(text) FROM PUBLIC;
 
+--
+-- For Prometheus
+--
+
+CREATE FUNCTION pool_monitor_metrics()
+RETURNS text
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_metrics() IS
+'all figures as an OpenMetrics exposition, for Prometheus: the server, the 100 largest groups (the others added up as application <other>), declared pools, incidents, the worker; only live figures unless preloaded';
+REVOKE ALL ON FUNCTION pool_monitor_metrics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pool_monitor_metrics() TO pg_read_all_stats;
+
 -- Anybody may look; what rows and columns a reader sees, the functions decide
 GRANT SELECT ON pool_monitor_status, pool_monitor_connections,
     pool_monitor_applications, pool_monitor_groups, pool_monitor_databases,

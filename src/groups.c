@@ -439,14 +439,15 @@ pmon_restore_application(const PmonApplication *saved)
 {
 	ApplicationHashEntry *entry;
 	PmonApplication *application;
+	NameData	name;
 	int			place;
 
-	entry = hash_search(pmon_application_hash, saved->application_name,
-						HASH_FIND, NULL);
+	namestrcpy(&name, saved->application_name);
+	entry = hash_search(pmon_application_hash, &name, HASH_FIND, NULL);
 	if (entry != NULL)
 		place = entry->place;
 	else if (pmon->first_free_application != PMON_NONE)
-		place = make_application(saved->application_name);
+		place = make_application(NameStr(name));
 	else
 		return;
 
@@ -460,15 +461,20 @@ pmon_restore_application(const PmonApplication *saved)
 void
 pmon_restore_group(const PmonGroup *saved)
 {
-	int			place = find_or_make_group(&saved->key);
-	PmonGroup  *group = &pmon_groups[place];
+	PmonGroupKey key;
+	PmonGroup  *group;
+	int			place;
 
+	pmon_set_group_key(&key, saved->key.databaseid, saved->key.userid,
+					   saved->key.application_name);
+	place = find_or_make_group(&key);
 	Assert(place != PMON_NONE);
+	group = &pmon_groups[place];
 	pmon_add_counters(&group->counters, &saved->counters, true);
 	group->counted_since = saved->counted_since;
 	group->last_used = saved->last_used;
-	memcpy(group->datname, saved->datname, NAMEDATALEN);
-	memcpy(group->usename, saved->usename, NAMEDATALEN);
+	namestrcpy((Name) group->datname, saved->datname);
+	namestrcpy((Name) group->usename, saved->usename);
 	group->client_addr = saved->client_addr;
 	pmon_raise_peak(&group->peak_connections, saved->peak_connections.value,
 					saved->peak_connections.at);
@@ -616,6 +622,9 @@ pmon_reset_groups(const char *application_name, TimestampTz now)
 		restart_peak(&pmon->peak_connections, pmon->connections, now);
 		pmon->stats_reset = now;
 		pg_atomic_write_u64(&pmon->terminated, 0);
+		pmon->sampled_terminated = pg_atomic_read_u64(&pmon->terminated_ever);
+		pmon->sampled_rejected = pg_atomic_read_u64(&pmon_queue->ever);
+		pg_atomic_fetch_add_u32(&pmon->resets, 1);
 
 		/* history is gone too, and was all that these were remembered for */
 		while (pmon->unused_first != PMON_NONE)

@@ -62,8 +62,8 @@ extern void pmon_add_counters(PmonCounters *totals, const PmonCounters *more,
 
 /*
  * Put back what an earlier server knew of an application or a group, as of
- * the snapshot that was saved; applications go first.  Where there are too
- * many, the groups put back first are folded.  For server start, when nobody
+ * the snapshot that was saved; groups go first.  Where there are too many, the
+ * groups put back first are folded.  For server start, when nobody
  * else is there: wants no lock.
  */
 extern void pmon_restore_application(const PmonApplication *saved);

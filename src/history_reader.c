@@ -3,8 +3,10 @@
  * history_reader.c
  *	  Adds the history up by periods of any length.
  *
- * Where samples and minutes overlap, the samples are used, but for the minute
- * in which they begin if they are not all of it.
+ * Each minute of the clock is taken from the tier that knows more samples of
+ * it, and from the samples where both know as many.  So it does not matter in
+ * which order the records come, when the clock was set back or forward, nor
+ * that a minute may have come in parts.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +23,10 @@ typedef struct HistoryQuery
 	TimestampTz since;
 	TimestampTz until;
 	int64		step;
+	bool		applications;	/* not only the server */
 	HTAB	   *periods;		/* PmonPeriod */
 	HTAB	   *names;			/* ApplicationName */
+	HTAB	   *minutes;		/* MinuteCount */
 	uint32		other_id;
 } HistoryQuery;
 
@@ -32,6 +36,14 @@ typedef struct ApplicationName
 	uint32		id;
 	char		application_name[NAMEDATALEN];
 } ApplicationName;
+
+/* How many samples each tier knows of a minute */
+typedef struct MinuteCount
+{
+	TimestampTz at;
+	int64		sampled;
+	int64		rolled_up;
+} MinuteCount;
 
 /* The key of a PmonPeriod, which it starts with */
 typedef struct PeriodKey
@@ -177,7 +189,7 @@ add_sample(HistoryQuery *query, const PmonSampleRecord *sample)
 			   sums[PMON_CONNECTIONS] / Max(sample->ordinary_slots, 1),
 			   sample->rejected, sample->terminated, sums, maxima);
 
-	for (int i = 0; i < sample->record.count; i++)
+	for (int i = 0; query->applications && i < sample->record.count; i++)
 	{
 		if (PmonIsPoolId(sample->entries[i].id))
 			continue;
@@ -205,7 +217,7 @@ add_minute(HistoryQuery *query, const PmonMinuteRecord *minute)
 			   minute->utilization_max, minute->rejected, minute->terminated,
 			   sums, maxima);
 
-	for (int i = 0; i < minute->record.count; i++)
+	for (int i = 0; query->applications && i < minute->record.count; i++)
 	{
 		const PmonMinuteEntry *entry = &minute->entries[i];
 
@@ -222,69 +234,67 @@ add_minute(HistoryQuery *query, const PmonMinuteRecord *minute)
 	add_unnamed(query, minute->at, &unnamed);
 }
 
-/*
- * The start of the minute in which the samples begin, and how many there are
- * in it.  Without any, that is the end of time.
- */
-static TimestampTz
-first_sampled_minute(uint32 *samples)
+/* What the tiers know of the minute that a time is in, all zeroes at first */
+static MinuteCount *
+find_minute(HistoryQuery *query, TimestampTz at)
 {
-	TimestampTz minute = DT_NOEND;
-	PmonRingReader reader;
-	PmonSampleRecord *sample;
+	TimestampTz minute = at - at % USECS_PER_MINUTE;
+	MinuteCount *count;
+	bool		found;
 
-	*samples = 0;
-	pmon_ring_begin_read(&reader, pmon_sample_ring);
-	while ((sample = pmon_next_sample(&reader)) != NULL)
-	{
-		TimestampTz start = sample->at - sample->at % USECS_PER_MINUTE;
-
-		if (minute == DT_NOEND)
-			minute = start;
-		if (start != minute)
-			break;
-		(*samples)++;
-	}
-	pfree(reader.buffer);
-	return minute;
+	count = hash_search(query->minutes, &minute, HASH_ENTER, &found);
+	if (!found)
+		count->sampled = count->rolled_up = 0;
+	return count;
 }
 
-/*
- * Add the minutes before the samples begin.  The minute in which they begin
- * is added too, if more is known of it than those samples.  Returns the time
- * from which samples are to be used.
- */
-static TimestampTz
+static bool
+in_query(const HistoryQuery *query, TimestampTz at)
+{
+	return at >= query->since && at < query->until;
+}
+
+/* See what each tier knows. */
+static void
+count_minutes(HistoryQuery *query)
+{
+	PmonRingReader reader;
+	PmonSampleRecord *sample;
+	PmonMinuteRecord *minute;
+
+	pmon_ring_begin_read(&reader, pmon_minute_ring);
+	while ((minute = pmon_next_minute(&reader)) != NULL)
+		find_minute(query, minute->at)->rolled_up += minute->samples;
+	pfree(reader.buffer);
+
+	pmon_ring_begin_read(&reader, pmon_sample_ring);
+	while ((sample = pmon_next_sample(&reader)) != NULL)
+		find_minute(query, sample->at)->sampled++;
+	pfree(reader.buffer);
+}
+
+/* Add the minutes of which the samples are not all there any more. */
+static void
 add_minutes(HistoryQuery *query)
 {
-	uint32		samples;
-	TimestampTz boundary = first_sampled_minute(&samples);
-	TimestampTz sampled_minute = boundary;
 	PmonRingReader reader;
 	PmonMinuteRecord *minute;
 
 	pmon_ring_begin_read(&reader, pmon_minute_ring);
 	while ((minute = pmon_next_minute(&reader)) != NULL)
 	{
-		CHECK_FOR_INTERRUPTS();
+		MinuteCount *count = find_minute(query, minute->at);
 
-		if (minute->at < query->since || minute->at >= query->until ||
-			minute->at > sampled_minute)
-			continue;
-		if (minute->at == sampled_minute)
-		{
-			if (minute->samples <= samples)
-				continue;
-			boundary = minute->at + USECS_PER_MINUTE;
-		}
-		add_minute(query, minute);
+		CHECK_FOR_INTERRUPTS();
+		if (in_query(query, minute->at) && count->rolled_up > count->sampled)
+			add_minute(query, minute);
 	}
 	pfree(reader.buffer);
-	return boundary;
 }
 
+/* Add the samples of all other minutes. */
 static void
-add_samples(HistoryQuery *query, TimestampTz boundary)
+add_samples(HistoryQuery *query)
 {
 	PmonRingReader reader;
 	PmonSampleRecord *sample;
@@ -292,9 +302,10 @@ add_samples(HistoryQuery *query, TimestampTz boundary)
 	pmon_ring_begin_read(&reader, pmon_sample_ring);
 	while ((sample = pmon_next_sample(&reader)) != NULL)
 	{
-		CHECK_FOR_INTERRUPTS();
+		MinuteCount *count = find_minute(query, sample->at);
 
-		if (sample->at >= Max(boundary, query->since) && sample->at < query->until)
+		CHECK_FOR_INTERRUPTS();
+		if (in_query(query, sample->at) && count->rolled_up <= count->sampled)
 			add_sample(query, sample);
 	}
 	pfree(reader.buffer);
@@ -314,10 +325,12 @@ compare_periods(const void *a, const void *b)
 }
 
 PmonPeriods *
-pmon_read_history(TimestampTz since, TimestampTz until, int64 step)
+pmon_read_history(TimestampTz since, TimestampTz until, int64 step,
+				  bool applications)
 {
 	HASHCTL		info = {.keysize = sizeof(PeriodKey),.entrysize = sizeof(PmonPeriod)};
-	HistoryQuery query = {.since = since,.until = until,.step = step};
+	HASHCTL		minute_info = {.keysize = sizeof(TimestampTz),.entrysize = sizeof(MinuteCount)};
+	HistoryQuery query = {.since = since,.until = until,.step = step,.applications = applications};
 	PmonPeriods *result = palloc0(sizeof(PmonPeriods));
 	HASH_SEQ_STATUS seq;
 	PmonPeriod *period;
@@ -325,7 +338,10 @@ pmon_read_history(TimestampTz since, TimestampTz until, int64 step)
 
 	read_names(&query);
 	query.periods = hash_create("periods", 1024, &info, HASH_ELEM | HASH_BLOBS);
-	add_samples(&query, add_minutes(&query));
+	query.minutes = hash_create("minutes", 1024, &minute_info, HASH_ELEM | HASH_BLOBS);
+	count_minutes(&query);
+	add_minutes(&query);
+	add_samples(&query);
 
 	result->nperiods = hash_get_num_entries(query.periods);
 	result->periods = MemoryContextAllocHuge(CurrentMemoryContext,
@@ -345,6 +361,7 @@ pmon_read_history(TimestampTz since, TimestampTz until, int64 step)
 	}
 
 	hash_destroy(query.periods);
+	hash_destroy(query.minutes);
 	hash_destroy(query.names);
 	return result;
 }

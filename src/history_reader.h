@@ -47,10 +47,11 @@ typedef struct PmonPeriods
  * Add up what is kept from since (included) to until (excluded), in periods
  * of step microseconds that start at multiples of it.  Samples are used as
  * far back as they reach, minutes before that.  A period without samples is
- * left out.  palloc'd.
+ * left out.  Without applications, only the server's periods are read.
+ * palloc'd.
  */
 extern PmonPeriods *pmon_read_history(TimestampTz since, TimestampTz until,
-									  int64 step);
+									  int64 step, bool applications);
 
 /*
  * A step that makes about as many periods out of a time as a person likes to

@@ -311,14 +311,29 @@ finish_minute(void)
 	memset(application_minutes, 0, sizeof(ApplicationMinute) * PmonPlaces());
 }
 
-/* How much a total has grown; a reset makes it start from 0 */
+/* How much a total has grown since the last sample */
 static uint32
-growth(uint64 total, uint64 *last)
+growth(uint64 total, uint64 *sampled)
 {
-	uint64		grown = total >= *last ? total - *last : total;
+	uint64		grown = total > *sampled ? total - *sampled : 0;
 
-	*last = total;
+	*sampled = total;
 	return (uint32) Min(grown, PG_UINT32_MAX);
+}
+
+/* After a reset, the minute that it falls into begins anew. */
+static void
+notice_reset(void)
+{
+	static uint32 noticed = 0;
+	uint32		resets = pg_atomic_read_u32(&pmon->resets);
+
+	if (resets == noticed)
+		return;
+	noticed = resets;
+	memset(&minute, 0, sizeof(minute));
+	memset(application_minutes, 0, sizeof(ApplicationMinute) * PmonPlaces());
+	read_totals(totals_before);
 }
 
 void
@@ -328,6 +343,7 @@ pmon_write_history(const PmonServerSample *sample)
 	uint32		rejected = growth(sample->rejected, &pmon->sampled_rejected);
 	uint32		terminated = growth(sample->terminated, &pmon->sampled_terminated);
 
+	notice_reset();
 	if (minute.samples > 0 && minute.at != minute_start)
 		finish_minute();
 	minute.at = minute_start;
@@ -339,6 +355,7 @@ pmon_write_history(const PmonServerSample *sample)
 void
 pmon_flush_history(void)
 {
+	notice_reset();
 	if (minute.samples > 0)
 		finish_minute();
 }

@@ -31,7 +31,7 @@ typedef struct PmonServerSample
 	TimestampTz at;
 	int			max_connections;
 	int			ordinary_slots;
-	uint64		rejected;		/* in all, since the server started */
+	uint64		rejected;		/* ever, not only since the last sample */
 	uint64		terminated;		/* likewise */
 	int			figures[PMON_FIGURES];
 	int			napplications;

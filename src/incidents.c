@@ -29,6 +29,10 @@ PmonIncidents *pmon_incidents = NULL;
 static PmonHolder *sessions;	/* room for every backend */
 static PmonHolders *collected;
 
+/* The application that holds most of what was collected, and how much */
+static char top_application[NAMEDATALEN];
+static int	top_connections;
+
 void
 pmon_incidents_init(void)
 {
@@ -99,6 +103,37 @@ add_holder(PmonHolder *to, const PmonHolder *more)
 	to->oldest_transaction = older(to->oldest_transaction, more->oldest_transaction);
 }
 
+static int
+compare_applications(const void *a, const void *b)
+{
+	return strcmp(((const PmonHolder *) a)->application_name,
+				  ((const PmonHolder *) b)->application_name);
+}
+
+/* Find the application that holds most. */
+static void
+find_top_application(int n)
+{
+	top_application[0] = '\0';
+	top_connections = 0;
+
+	qsort(sessions, n, sizeof(PmonHolder), compare_applications);
+	for (int start = 0; start < n;)
+	{
+		int			held = 0;
+		int			i = start;
+
+		for (; i < n && compare_applications(&sessions[start], &sessions[i]) == 0; i++)
+			held += sessions[i].connections;
+		if (held > top_connections)
+		{
+			top_connections = held;
+			namestrcpy((Name) top_application, sessions[start].application_name);
+		}
+		start = i;
+	}
+}
+
 /* Merge those that have the same key.  Returns how many are left. */
 static int
 merge_sessions(int n)
@@ -113,7 +148,6 @@ merge_sessions(int n)
 		else
 			sessions[merged++] = sessions[i];
 	}
-	qsort(sessions, merged, sizeof(PmonHolder), compare_connections);
 	return merged;
 }
 
@@ -126,6 +160,8 @@ collect_holders(void)
 	collected->taken_at = GetCurrentTimestamp();
 	collected->connections = n;
 	n = merge_sessions(n);
+	find_top_application(n);
+	qsort(sessions, n, sizeof(PmonHolder), compare_connections);
 	collected->nholders = Min(n, PMON_MAX_HOLDERS);
 	memcpy(collected->holders, sessions, sizeof(PmonHolder) * collected->nholders);
 
@@ -141,46 +177,17 @@ collect_holders(void)
 	}
 }
 
-/* The application that holds most of what was collected, and how much */
-static const char *
-top_application(int *connections)
-{
-	const char *top = "";
-
-	*connections = 0;
-	for (int i = 0; i < collected->nholders; i++)
-	{
-		const char *name = collected->holders[i].application_name;
-		int			held = 0;
-
-		for (int j = 0; j < collected->nholders; j++)
-		{
-			if (strcmp(collected->holders[j].application_name, name) == 0)
-				held += collected->holders[j].connections;
-		}
-		if (held > *connections)
-		{
-			*connections = held;
-			top = name;
-		}
-	}
-	return top;
-}
-
 static void
 log_start(const PmonIncident *incident)
 {
-	int			connections;
-	const char *application = top_application(&connections);
-
 	ereport(LOG,
 			(errmsg("connection incident " INT64_FORMAT " started", incident->id),
 			 incident->cause == PMON_CAUSE_REJECTION ?
 			 errdetail("A login was refused; of %d connections, application \"%s\" holds %d.",
-					   collected->connections, application, connections) :
+					   collected->connections, top_application, top_connections) :
 			 errdetail("Utilization reached %d%%; of %d connections, application \"%s\" holds %d.",
 					   pmon_critical_threshold, collected->connections,
-					   application, connections)));
+					   top_application, top_connections)));
 }
 
 static void
@@ -208,7 +215,6 @@ static void
 open_incident(PmonIncidentCause cause, uint64 rejected)
 {
 	PmonIncident *incident;
-	int			connections;
 
 	collect_holders();
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
@@ -226,7 +232,7 @@ open_incident(PmonIncidentCause cause, uint64 rejected)
 	incident->rejected = rejected;
 	pmon_raise_peak(&incident->peak_connections, collected->connections,
 					collected->taken_at);
-	namestrcpy((Name) incident->top_application, top_application(&connections));
+	namestrcpy((Name) incident->top_application, top_application);
 	incident->at_start = *collected;
 	incident->at_peak = *collected;
 	pmon_incidents->healthy_since = 0;
@@ -251,8 +257,6 @@ close_incident(PmonIncident *incident)
 static void
 update_holders(PmonIncident *incident)
 {
-	int			connections;
-
 	collect_holders();
 	if (collected->connections <= incident->at_peak.connections)
 		return;
@@ -261,7 +265,7 @@ update_holders(PmonIncident *incident)
 	incident->at_peak = *collected;
 	pmon_raise_peak(&incident->peak_connections, collected->connections,
 					collected->taken_at);
-	namestrcpy((Name) incident->top_application, top_application(&connections));
+	namestrcpy((Name) incident->top_application, top_application);
 	LWLockRelease(PmonIncidentLock());
 }
 
@@ -269,11 +273,11 @@ update_holders(PmonIncident *incident)
 static uint64
 new_rejections(void)
 {
-	uint64		rejected = pmon_rejected();
-	uint64		seen = pmon_incidents->rejected_seen;
+	uint64		ever = pmon_rejected_ever();
+	uint64		rejected = ever - pmon_incidents->rejected_seen;
 
-	pmon_incidents->rejected_seen = rejected;
-	return rejected >= seen ? rejected - seen : rejected;
+	pmon_incidents->rejected_seen = ever;
+	return rejected;
 }
 
 void

@@ -8,7 +8,12 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "guc.h"
 #include "live_counts.h"
+
+const char *const pmon_server_status_names[PMON_SERVER_STATUSES] = {
+	"healthy", "warning", "critical", "exhausted"
+};
 
 /* Keep the older of two times, either of which may be missing. */
 static void
@@ -66,4 +71,16 @@ pmon_count_all(PmonCounts *counts)
 		if (pmon_read_session(i, &session) && PmonIsSession(&session))
 			pmon_count_session(counts, &session);
 	}
+}
+
+PmonServerStatus
+pmon_server_status(double utilization, bool exhausted)
+{
+	if (exhausted)
+		return PMON_SERVER_EXHAUSTED;
+	if (utilization * 100 >= pmon_critical_threshold)
+		return PMON_SERVER_CRITICAL;
+	if (utilization * 100 >= pmon_warning_threshold)
+		return PMON_SERVER_WARNING;
+	return PMON_SERVER_HEALTHY;
 }

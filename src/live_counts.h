@@ -33,4 +33,19 @@ extern int	pmon_checked_out(const PmonCounts *counts);
 /* All sessions of the server. */
 extern void pmon_count_all(PmonCounts *counts);
 
+/* How the server is, in the words of pool_monitor_status, worst last */
+typedef enum PmonServerStatus
+{
+	PMON_SERVER_HEALTHY,
+	PMON_SERVER_WARNING,
+	PMON_SERVER_CRITICAL,
+	PMON_SERVER_EXHAUSTED
+} PmonServerStatus;
+
+#define PMON_SERVER_STATUSES	(PMON_SERVER_EXHAUSTED + 1)
+
+/* The status with that utilization (1: all ordinary slots), and its name */
+extern PmonServerStatus pmon_server_status(double utilization, bool exhausted);
+extern const char *const pmon_server_status_names[PMON_SERVER_STATUSES];
+
 #endif							/* PMON_LIVE_COUNTS_H */

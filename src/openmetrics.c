@@ -59,6 +59,8 @@ static const Descriptor descriptors[PMON_METRICS] = {
 	"Highest number of sessions at once since the last reset, exact."},
 	[PMON_METRIC_REJECTED] = {"rejected", TYPE_COUNTER, NULL,
 	"Logins refused for want of a connection (SQLSTATE 53300), exact."},
+	[PMON_METRIC_TERMINATED] = {"terminated", TYPE_COUNTER, NULL,
+	"Idle sessions that pool_monitor ended."},
 	[PMON_METRIC_LEAK_SUSPECTS] = {"leak_suspects", TYPE_GAUGE, NULL,
 	"Sessions checked out for longer than pool_monitor.leak_threshold without a new statement."},
 
@@ -72,6 +74,8 @@ static const Descriptor descriptors[PMON_METRICS] = {
 	"Sessions that ended with a fatal error."},
 	[PMON_METRIC_SESSIONS_KILLED] = {"sessions_killed", TYPE_COUNTER, NULL,
 	"Sessions that an operator ended."},
+	[PMON_METRIC_APPLICATION_TERMINATED] = {"application_terminated", TYPE_COUNTER, NULL,
+	"Idle sessions that pool_monitor ended, by who held them."},
 	[PMON_METRIC_SESSION_TIME] = {"session_seconds", TYPE_COUNTER, "seconds",
 	"Time that sessions were connected."},
 	[PMON_METRIC_TRANSACTIONS] = {"transactions", TYPE_COUNTER, NULL,

@@ -55,6 +55,13 @@ typedef struct RejectionHashEntry
 	int			place;
 } RejectionHashEntry;
 
+const char *const pmon_reject_reason_names[PMON_REJECT_REASONS] = {
+	"too_many_clients",
+	"reserved_slots",
+	"database_limit",
+	"role_limit"
+};
+
 static emit_log_hook_type prev_emit_log_hook = NULL;
 
 /*
@@ -159,6 +166,7 @@ count_rejection(const Port *port, PmonRejectReason reason)
 	TimestampTz now = GetCurrentTimestamp();
 	Latch	   *worker_latch;
 
+	pg_atomic_fetch_add_u64(&pmon_queue->ever, 1);
 	pg_atomic_fetch_add_u64(&pmon_queue->rejected[reason], 1);
 	pg_atomic_write_u64(&pmon_queue->last_at, (uint64) now);
 	if (!enqueue(port, reason, now))
@@ -199,6 +207,7 @@ pmon_init_rejections(void)
 {
 	pg_atomic_init_u64(&pmon_queue->next, 0);
 	pg_atomic_init_u64(&pmon_queue->folded, 0);
+	pg_atomic_init_u64(&pmon_queue->ever, 0);
 	pg_atomic_init_u64(&pmon_queue->last_at, 0);
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
 	{
@@ -329,8 +338,12 @@ pmon_fold_rejections(void)
 void
 pmon_restore_rejection(const PmonRejection *saved)
 {
-	if (saved->key.reason >= 0 && saved->key.reason < PMON_REJECT_REASONS)
-		add_rejections(&saved->key, saved->rejected, saved->last_at);
+	PmonRejectionKey key;
+
+	set_key(&key, saved->key.datname, saved->key.usename,
+			saved->key.application_name, saved->key.reason);
+	if (key.reason >= 0 && key.reason < PMON_REJECT_REASONS)
+		add_rejections(&key, saved->rejected, saved->last_at);
 }
 
 uint64
@@ -341,6 +354,12 @@ pmon_rejected(void)
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
 		rejected += pg_atomic_read_u64(&pmon_queue->rejected[i]);
 	return rejected;
+}
+
+uint64
+pmon_rejected_ever(void)
+{
+	return pg_atomic_read_u64(&pmon_queue->ever);
 }
 
 TimestampTz

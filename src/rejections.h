@@ -10,6 +10,9 @@
 
 #include "shared_state.h"
 
+/* What SQL shows for a PmonRejectReason */
+extern const char *const pmon_reject_reason_names[PMON_REJECT_REASONS];
+
 /* Make the queue ready.  Called once, when memory is new. */
 extern void pmon_init_rejections(void);
 
@@ -34,6 +37,9 @@ extern void pmon_restore_rejection(const PmonRejection *saved);
 /* All logins refused since the last reset, and the last one's time or 0. */
 extern uint64 pmon_rejected(void);
 extern TimestampTz pmon_last_rejected_at(void);
+
+/* All logins refused that the server knows of: no reset lowers this. */
+extern uint64 pmon_rejected_ever(void);
 
 /*
  * Forget the rejections of one application (NULL: of all).  Wants PmonLock()

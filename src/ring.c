@@ -100,7 +100,7 @@ static Size
 copy_record(PmonRingReader *reader)
 {
 	PmonRing   *ring = reader->ring;
-	PmonRecord	header = *record_at(ring, reader->position);
+	PmonRecord	header = *(volatile PmonRecord *) record_at(ring, reader->position);
 	Size		to_end = ring->size - reader->position % ring->size;
 
 	if (header.size < sizeof(PmonRecord) || header.size % 8 != 0 ||

@@ -228,8 +228,8 @@ pmon_take_sample(uint64 missed)
 	sample.at = GetCurrentTimestamp();
 	sample.max_connections = MaxConnections;
 	sample.ordinary_slots = pmon_ordinary_slots();
-	sample.rejected = pmon_rejected();
-	sample.terminated = pg_atomic_read_u64(&pmon->terminated);
+	sample.rejected = pmon_rejected_ever();
+	sample.terminated = pg_atomic_read_u64(&pmon->terminated_ever);
 	count_sessions();
 
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);

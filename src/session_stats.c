@@ -300,6 +300,7 @@ count_end(PmonCounters *counters)
 			{
 				counters->terminated++;
 				pg_atomic_fetch_add_u64(&pmon->terminated, 1);
+				pg_atomic_fetch_add_u64(&pmon->terminated_ever, 1);
 			}
 			else
 				counters->sessions_fatal++;

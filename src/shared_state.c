@@ -215,6 +215,8 @@ pmon_shmem_startup(void)
 		pmon->max_groups = pmon_max_groups;
 		pg_atomic_init_u64(&pmon->lost_accepts, 0);
 		pg_atomic_init_u64(&pmon->terminated, 0);
+		pg_atomic_init_u64(&pmon->terminated_ever, 0);
+		pg_atomic_init_u32(&pmon->resets, 0);
 		init_slots();
 		init_contents();
 	}

@@ -250,7 +250,8 @@ typedef struct PmonRejectionQueue
 								 * PmonLock() */
 	TimestampTz stuck_since;	/* first seen unpublished; under PmonLock() */
 
-	/* exact, whatever becomes of the entries */
+	/* exact, whatever becomes of the entries; ever is not lowered by resets */
+	pg_atomic_uint64 ever;
 	pg_atomic_uint64 rejected[PMON_REJECT_REASONS];
 	pg_atomic_uint64 dropped[PMON_REJECT_REASONS];
 	pg_atomic_uint64 last_at;	/* a TimestampTz */
@@ -280,7 +281,11 @@ typedef struct PmonShared
 	uint64		save_failures;
 	TimestampTz restored_from;
 
-	/* what the last sample found counted; the worker's own */
+	/*
+	 * Of what was ever counted, how much is in the history.  Written by the
+	 * worker, and by a reset, which counts the others.
+	 */
+	pg_atomic_uint32 resets;
 	uint64		sampled_rejected;
 	uint64		sampled_terminated;
 
@@ -294,8 +299,9 @@ typedef struct PmonShared
 	/* sessions that accepted our request to end, but were not ended by it */
 	pg_atomic_uint64 lost_accepts;
 
-	/* sessions ended by us since the last reset */
+	/* sessions ended by us since the last reset, and ever */
 	pg_atomic_uint64 terminated;
+	pg_atomic_uint64 terminated_ever;
 
 	/* server-wide, under PmonLock() */
 	TimestampTz stats_reset;	/* 0: never since the server started */

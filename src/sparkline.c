@@ -26,7 +26,9 @@ pmon_sparkline(const int *values, const bool *known, int n)
 	static const char *const ascii[LEVELS] = {
 		"_", ".", ":", "-", "=", "+", "*", "#"
 	};
-	const char *const *levels = GetDatabaseEncoding() == PG_UTF8 ? blocks : ascii;
+	int			client = pg_get_client_encoding();
+	const char *const *levels = GetDatabaseEncoding() == PG_UTF8 &&
+	(client == PG_UTF8 || client == PG_SQL_ASCII) ? blocks : ascii;
 	StringInfoData line;
 	int			largest = 0;
 

@@ -11,7 +11,8 @@
 /*
  * One character for each of n values, from 0 to the largest of them; a blank
  * where known[i] is false.  palloc'd, in the server's encoding: Unicode blocks
- * where that is UTF-8, and ASCII characters of growing weight elsewhere.
+ * where that and the client's are UTF-8, ASCII characters of growing weight
+ * elsewhere.
  */
 extern char *pmon_sparkline(const int *values, const bool *known, int n);
 

@@ -81,13 +81,6 @@ pool_monitor_info(PG_FUNCTION_ARGS)
 	return pmon_return_row(fcinfo, &row);
 }
 
-static const char *const reason_names[PMON_REJECT_REASONS] = {
-	"too_many_clients",
-	"reserved_slots",
-	"database_limit",
-	"role_limit"
-};
-
 /*
  * A name that a client sent before anybody looked at it: any bytes at all, cut
  * to what fits.  What is no text in this database's encoding is made some.
@@ -119,7 +112,7 @@ add_rejection_row(FunctionCallInfo fcinfo, const PmonRejection *rejection)
 	put_client_name(&row, rejection->key.datname);
 	put_client_name(&row, rejection->key.usename);
 	put_client_name(&row, rejection->key.application_name);
-	pmon_put_text(&row, reason_names[rejection->key.reason]);
+	pmon_put_text(&row, pmon_reject_reason_names[rejection->key.reason]);
 	pmon_put_bigint(&row, rejection->rejected);
 	pmon_put_time(&row, rejection->last_at);
 	pmon_add_row(fcinfo, &row);
@@ -170,7 +163,7 @@ pool_monitor_rejections(PG_FUNCTION_ARGS)
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
 	{
 		if (pmon_may_read_all())
-			add_anonymous_row(fcinfo, PMON_OTHER_APPLICATION, reason_names[i],
+			add_anonymous_row(fcinfo, PMON_OTHER_APPLICATION, pmon_reject_reason_names[i],
 							  snapshot->dropped[i], 0);
 		else
 			hidden += snapshot->dropped[i];

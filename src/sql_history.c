@@ -32,7 +32,7 @@ PG_FUNCTION_INFO_V1(pool_monitor_incident_holders);
  * until is no bound.
  */
 static PmonPeriods *
-read_arguments(FunctionCallInfo fcinfo)
+read_arguments(FunctionCallInfo fcinfo, bool applications)
 {
 	TimestampTz oldest;
 	TimestampTz newest;
@@ -50,7 +50,7 @@ read_arguments(FunctionCallInfo fcinfo)
 		step = pmon_default_step(Max(since, oldest), Min(until, newest));
 	else
 		step = pmon_interval_argument(PG_GETARG_INTERVAL_P(2), "step");
-	return pmon_read_history(since, until, step);
+	return pmon_read_history(since, until, step, applications);
 }
 
 /* The average and the maximum of a figure */
@@ -64,7 +64,7 @@ put_figure(PmonRow *row, const PmonPeriod *period, PmonFigure figure)
 Datum
 pool_monitor_history(PG_FUNCTION_ARGS)
 {
-	PmonPeriods *periods = read_arguments(fcinfo);
+	PmonPeriods *periods = read_arguments(fcinfo, true);
 
 	for (int i = 0; i < periods->nperiods; i++)
 	{
@@ -86,7 +86,7 @@ pool_monitor_history(PG_FUNCTION_ARGS)
 Datum
 pool_monitor_utilization(PG_FUNCTION_ARGS)
 {
-	PmonPeriods *periods = read_arguments(fcinfo);
+	PmonPeriods *periods = read_arguments(fcinfo, false);
 
 	for (int i = 0; i < periods->nperiods; i++)
 	{
@@ -229,7 +229,7 @@ pool_monitor_chart(PG_FUNCTION_ARGS)
 	step = pmon_default_step(until - length, until);
 	step = Max(step, length / (MAX_CHART_WIDTH - 2));
 	first = (until - length) / step * step;
-	add_chart(fcinfo, pmon_read_history(first, until, step), figure, first, step,
+	add_chart(fcinfo, pmon_read_history(first, until, step, true), figure, first, step,
 			  (until - first) / step + 1);
 	return (Datum) 0;
 }

@@ -14,7 +14,6 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "guc.h"
 #include "incidents.h"
 #include "live_counts.h"
 #include "rejections.h"
@@ -26,18 +25,6 @@ PG_FUNCTION_INFO_V1(pool_monitor_status);
 PG_FUNCTION_INFO_V1(pool_monitor_connections);
 PG_FUNCTION_INFO_V1(pool_monitor_database_counts);
 PG_FUNCTION_INFO_V1(pool_monitor_role_counts);
-
-static const char *
-server_status(double utilization, bool exhausted)
-{
-	if (exhausted)
-		return "exhausted";
-	if (utilization * 100 >= pmon_critical_threshold)
-		return "critical";
-	if (utilization * 100 >= pmon_warning_threshold)
-		return "warning";
-	return "healthy";
-}
 
 static void
 put_incident(PmonRow *row, int64 incident)
@@ -92,7 +79,7 @@ pool_monitor_status(PG_FUNCTION_ARGS)
 	available = exhausted ? 0 :
 		Max(pmon_ordinary_slots() - counts.connections, 1);
 
-	pmon_put_text(&row, server_status(utilization, exhausted));
+	pmon_put_text(&row, pmon_server_status_names[pmon_server_status(utilization, exhausted)]);
 	pmon_put_int(&row, MaxConnections);
 	pmon_put_int(&row, PmonReservedSlots());
 	pmon_put_int(&row, counts.connections);

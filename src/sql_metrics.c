@@ -96,14 +96,6 @@ typedef struct Metrics
 	PmonGroupSnapshot *snapshot;
 } Metrics;
 
-static const char *const status_names[] = {
-	"healthy", "warning", "critical", "exhausted"
-};
-
-static const char *const reason_names[PMON_REJECT_REASONS] = {
-	"too_many_clients", "reserved_slots", "database_limit", "role_limit"
-};
-
 /*
  * Copy a name as it is exposed, padded with zeroes.  Names come in whatever
  * encoding their creator had, and those of refused logins in none at all, yet
@@ -229,18 +221,6 @@ read_everything(void)
  * The server
  */
 
-static int
-server_status(double utilization, bool exhausted)
-{
-	if (exhausted)
-		return 3;
-	if (utilization * 100 >= pmon_critical_threshold)
-		return 2;
-	if (utilization * 100 >= pmon_warning_threshold)
-		return 1;
-	return 0;
-}
-
 static void
 put_states(Metrics *metrics)
 {
@@ -266,9 +246,9 @@ put_server(Metrics *metrics)
 	double		utilization = (double) connections / ordinary_slots;
 
 	pmon_begin_family(out, PMON_METRIC_STATUS);
-	pmon_add_enumeration(out, NULL, "status", status_names,
-						 lengthof(status_names),
-						 server_status(utilization, exhausted));
+	pmon_add_enumeration(out, NULL, "status", pmon_server_status_names,
+						 PMON_SERVER_STATUSES,
+						 pmon_server_status(utilization, exhausted));
 	put_states(metrics);
 	pmon_add_metric(out, PMON_METRIC_MAX_CONNECTIONS, MaxConnections, PMON_WHOLE);
 	pmon_add_metric(out, PMON_METRIC_RESERVED_CONNECTIONS, PmonReservedSlots(),
@@ -293,11 +273,13 @@ put_recorded_server(Metrics *metrics)
 	{
 		PmonLabels	labels = {0};
 
-		pmon_add_label(&labels, "reason", reason_names[i]);
+		pmon_add_label(&labels, "reason", pmon_reject_reason_names[i]);
 		pmon_add_sample(out, &labels,
 						pg_atomic_read_u64(&pmon_queue->rejected[i]),
 						PMON_WHOLE);
 	}
+	pmon_add_metric(out, PMON_METRIC_TERMINATED,
+					pg_atomic_read_u64(&pmon->terminated), PMON_WHOLE);
 }
 
 static void
@@ -580,6 +562,8 @@ put_groups(Metrics *metrics)
 				offsetof(PmonCounters, sessions_fatal), PMON_WHOLE);
 	put_counter(out, table, PMON_METRIC_SESSIONS_KILLED,
 				offsetof(PmonCounters, sessions_killed), PMON_WHOLE);
+	put_counter(out, table, PMON_METRIC_APPLICATION_TERMINATED,
+				offsetof(PmonCounters, terminated), PMON_WHOLE);
 	put_counter(out, table, PMON_METRIC_SESSION_TIME,
 				offsetof(PmonCounters, session_time), PMON_MICROSECONDS);
 	put_counter(out, table, PMON_METRIC_TRANSACTIONS,
@@ -621,7 +605,7 @@ put_rejections(Metrics *metrics)
 			if (group->rejected[j] == 0)
 				continue;
 			label_names(&labels, &group->names);
-			pmon_add_label(&labels, "reason", reason_names[j]);
+			pmon_add_label(&labels, "reason", pmon_reject_reason_names[j]);
 			pmon_add_sample(out, &labels, group->rejected[j], PMON_WHOLE);
 		}
 	}

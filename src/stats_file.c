@@ -19,7 +19,7 @@
  * it is believed unless the CRC is right; sizes and numbers are checked even
  * then.  A file that was made with other settings is used as far as there is
  * room.  A file that came with a base backup tells of another server, and is
- * left alone.
+ * removed: after a crash, nothing would tell any more where it is from.
  *
  *-------------------------------------------------------------------------
  */
@@ -71,6 +71,8 @@ typedef struct FileHeader
 	uint64		dropped[PMON_REJECT_REASONS];
 	TimestampTz last_rejected_at;
 	uint64		terminated;
+	uint64		unsampled_rejected;
+	uint64		unsampled_terminated;
 	int64		last_incident;
 	uint32		last_id;
 
@@ -140,6 +142,9 @@ fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot)
 	}
 	header->last_rejected_at = pmon_last_rejected_at();
 	header->terminated = pg_atomic_read_u64(&pmon->terminated);
+	header->unsampled_rejected = pmon_rejected_ever() - pmon->sampled_rejected;
+	header->unsampled_terminated =
+		pg_atomic_read_u64(&pmon->terminated_ever) - pmon->sampled_terminated;
 	header->last_incident = pmon_last_incident();
 }
 
@@ -269,11 +274,11 @@ pmon_save_file(void)
 				 errmsg("could not save statistics to file \"%s\": %m",
 						TEMPORARY_FILE),
 				 errdetail("Statistics are kept in memory; saving will be tried again.")));
-	if (!saved)
-		unlink(TEMPORARY_FILE);
-	else
+	if (saved)
 		saved = durable_rename(TEMPORARY_FILE, PMON_STATS_FILE,
 							   failing ? DEBUG1 : WARNING) == 0;
+	if (!saved)
+		unlink(TEMPORARY_FILE);
 
 	if (saved && failing)
 		ereport(LOG,
@@ -329,19 +334,27 @@ take(Reader *reader, uint64 size)
 static char *
 read_whole_file(uint64 *size, const char **problem)
 {
-	FILE	   *file = AllocateFile(PMON_STATS_FILE, PG_BINARY_R);
+	FILE	   *file;
 	struct stat st;
 	char	   *data = NULL;
 
-	if (file == NULL)
+	/* to open something else, a FIFO for example, could take for ever */
+	if (stat(PMON_STATS_FILE, &st) == 0 && !S_ISREG(st.st_mode))
 	{
-		if (errno != ENOENT)
-			*problem = "could not be opened";
+		*problem = "is not a regular file";
 		return NULL;
 	}
 
-	if (fstat(fileno(file), &st) != 0 || !S_ISREG(st.st_mode))
-		*problem = "is not a regular file";
+	file = AllocateFile(PMON_STATS_FILE, PG_BINARY_R);
+	if (file == NULL)
+	{
+		if (errno != ENOENT)
+			*problem = psprintf("could not be opened: %m");
+		return NULL;
+	}
+
+	if (fstat(fileno(file), &st) != 0)
+		*problem = psprintf("could not be read: %m");
 	else if (st.st_size < sizeof(FileHeader) + sizeof(pg_crc32c))
 		*problem = "is too short";
 	else
@@ -415,9 +428,11 @@ restore_server(const FileHeader *header)
 		pg_atomic_write_u64(&pmon_queue->dropped[i], header->dropped[i]);
 	}
 	pg_atomic_write_u64(&pmon_queue->last_at, (uint64) header->last_rejected_at);
-	pmon->sampled_rejected = pmon_rejected();
 	pg_atomic_write_u64(&pmon->terminated, header->terminated);
-	pmon->sampled_terminated = header->terminated;
+
+	/* what no sample has seen yet is for the first one to come */
+	pg_atomic_write_u64(&pmon_queue->ever, header->unsampled_rejected);
+	pg_atomic_write_u64(&pmon->terminated_ever, header->unsampled_terminated);
 }
 
 /* The least recently used first: those are the ones to be folded */
@@ -443,11 +458,43 @@ restore_groups(const FileHeader *header, Reader *reader)
 	memcpy(groups, saved, sizeof(PmonGroup) * header->groups);
 	qsort(groups, header->groups, sizeof(PmonGroup), compare_last_used);
 
-	for (int i = 0; i < header->applications; i++)
-		pmon_restore_application(&applications[i]);
+	/* where there is no room for all applications, those with groups have it */
 	for (int i = 0; i < header->groups; i++)
 		pmon_restore_group(&groups[i]);
+	for (int i = 0; i < header->applications; i++)
+		pmon_restore_application(&applications[i]);
 	pfree(groups);
+}
+
+static bool
+is_terminated(const char *name)
+{
+	return memchr(name, '\0', NAMEDATALEN) != NULL;
+}
+
+static bool
+check_holders(const PmonHolders *holders)
+{
+	if (holders->nholders < 0 || holders->nholders > PMON_MAX_HOLDERS)
+		return false;
+	for (int i = 0; i < holders->nholders; i++)
+	{
+		const PmonHolder *holder = &holders->holders[i];
+
+		if (holder->state < 0 || holder->state >= PMON_STATES ||
+			!is_terminated(holder->application_name))
+			return false;
+	}
+	return true;
+}
+
+/* Can this be an incident?  What is not is left out. */
+static bool
+check_incident(const FileHeader *header, const PmonIncident *incident)
+{
+	return incident->id > 0 && incident->id <= header->last_incident &&
+		is_terminated(incident->top_application) &&
+		check_holders(&incident->at_start) && check_holders(&incident->at_peak);
 }
 
 /* An incident that was going on has ended with the server. */
@@ -457,11 +504,14 @@ restore_incidents(const FileHeader *header, Reader *reader)
 	const PmonIncident *saved = take(reader, sizeof(PmonIncident) * header->incidents);
 
 	pmon_incidents->last_id = header->last_incident;
-	pmon_incidents->rejected_seen = pmon_rejected();
+	pmon_incidents->rejected_seen = pmon_rejected_ever();
 	for (int i = 0; i < header->incidents; i++)
 	{
-		PmonIncident *incident = PmonIncidentAt(saved[i].id);
+		PmonIncident *incident;
 
+		if (!check_incident(header, &saved[i]))
+			continue;
+		incident = PmonIncidentAt(saved[i].id);
 		*incident = saved[i];
 		if (incident->ended_at == 0)
 			incident->ended_at = header->saved_at;
@@ -547,6 +597,7 @@ pmon_restore_file(void)
 	{
 		ereport(LOG,
 				(errmsg("statistics start empty, since the data directory is a base backup")));
+		pmon_remove_file();
 		return;
 	}
 

@@ -147,7 +147,17 @@ pmon_copy_terminations(int *n)
 void
 pmon_restore_termination(const PmonTermination *saved)
 {
-	keep_record(saved);
+	PmonTermination record = *saved;
+
+	/* what can not be shown is left out */
+	if (record.state < 0 || record.state >= PMON_STATES ||
+		record.reason < 0 || record.reason > PMON_END_REQUESTED ||
+		record.outcome < 0 || record.outcome >= lengthof(outcome_names))
+		return;
+	record.application_name[NAMEDATALEN - 1] = '\0';
+	record.pool[NAMEDATALEN - 1] = '\0';
+	record.detail[sizeof(record.detail) - 1] = '\0';
+	keep_record(&record);
 }
 
 void

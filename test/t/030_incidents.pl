@@ -212,11 +212,11 @@ for (1 .. 33)
 {
 	$observer->quit;
 	$node->restart;
+	$observer = PoolMonitor::session($node, appname => 'observer');
 	refused(user => 'nobody', appname => 'refused');
 	$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM pool_monitor_incidents WHERE ended_at IS NULL')
 	  || die 'there is no incident';
 }
-$observer = PoolMonitor::session($node, appname => 'observer');
 is( $observer->query('SELECT count(*), max(incident) - min(incident), count(*) FILTER (WHERE ended_at IS NULL) FROM pool_monitor_incidents'),
 	'32|31|1', 'after 33 restarts with an incident each, the last 32 are there, and one goes on');
 is( $observer->query('SELECT count(DISTINCT incident) FROM pool_monitor_incident_holders()'),

@@ -98,7 +98,7 @@ is(value('SELECT saved_at IS NULL AND restored_from IS NULL AND save_failures = 
 # Restart
 $node->stop('fast');
 ok(-s $file, 'the file is there after a shutdown');
-usleep(1_100_000);    # the gap to come is longer than a period of a second
+usleep(2_100_000);    # the gap to come is longer than two periods of a second
 $node->start;
 is(figures(), $expected, 'counters, rejections, incidents, holders and history survived a restart');
 is(samples_until($now), $samples, 'no sample was lost');

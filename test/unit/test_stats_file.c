@@ -174,6 +174,18 @@ forget_messages(void)
 	message[0] = detail[0] = '\0';
 }
 
+char *
+psprintf(const char *fmt,...)
+{
+	char	   *text = allocate(1024);
+	va_list		args;
+
+	va_start(args, fmt);
+	vsnprintf(text, 1024, fmt, args);
+	va_end(args);
+	return text;
+}
+
 FILE *
 AllocateFile(const char *name, const char *mode)
 {
@@ -332,6 +344,12 @@ pmon_restore_termination(const PmonTermination *saved)
 	as_saved = as_saved && restored_terminations < TERMINATIONS &&
 		memcmp(saved, &terminations[restored_terminations], sizeof(*saved)) == 0;
 	restored_terminations++;
+}
+
+uint64
+pmon_rejected_ever(void)
+{
+	return pg_atomic_read_u64(&pmon_queue->ever);
 }
 
 uint64
