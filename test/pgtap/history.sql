@@ -95,7 +95,15 @@ SELECT results_eq(
     $$SELECT period_start FROM pool_monitor_utilization(NULL, NULL, '1 s') ORDER BY 1$$,
     'periods come in their order');
 
--- The chart
+-- The chart, as soon as a sample has seen this session
+DO $$
+BEGIN
+    FOR i IN 1..600 LOOP
+        EXIT WHEN EXISTS (SELECT FROM pool_monitor_chart());
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END
+$$;
 SELECT throws_ok($$SELECT * FROM pool_monitor_chart('sessions')$$, '22023', 'unrecognized metric "sessions"',
     'a metric that there is not is refused');
 SELECT throws_ok($$SELECT * FROM pool_monitor_chart('')$$, '22023', 'unrecognized metric ""', 'so is an empty one');
