@@ -360,7 +360,7 @@ COMMENT ON COLUMN pool_monitor_sessions.query IS 'the current statement, or the 
 CREATE VIEW pool_monitor_leaks AS
     SELECT * FROM pool_monitor_sessions() s
      WHERE s.leak_suspect IS NOT NULL
-     ORDER BY s.blocks DESC, s.xact_start, s.query_start;
+     ORDER BY s.blocks DESC, coalesce(s.xact_start, s.state_change), s.query_start;
 COMMENT ON VIEW pool_monitor_leaks IS 'the sessions that look leaked, worst first: those that others wait for, then the oldest transactions; columns as in pool_monitor_sessions';
 COMMENT ON COLUMN pool_monitor_leaks.pid IS 'process ID of the session''s backend';
 COMMENT ON COLUMN pool_monitor_leaks.datname IS 'database, its OID if it was dropped';

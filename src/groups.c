@@ -622,6 +622,8 @@ pmon_reset_groups(const char *application_name, TimestampTz now)
 		restart_peak(&pmon->peak_connections, pmon->connections, now);
 		pmon->stats_reset = now;
 		pg_atomic_write_u64(&pmon->terminated, 0);
+		for (int i = 0; i < PMON_MAX_POOLS; i++)
+			restart_peak(&pmon->pools[i].peak_checked_out, 0, now);
 		pmon->sampled_terminated = pg_atomic_read_u64(&pmon->terminated_ever);
 		pmon->sampled_rejected = pg_atomic_read_u64(&pmon_queue->ever);
 		pg_atomic_fetch_add_u32(&pmon->resets, 1);

@@ -58,6 +58,7 @@ static ServerMinute minute;
 static ApplicationMinute *application_minutes;	/* by place */
 static ApplicationTotal *totals_before; /* by place, at the minute's start */
 static ApplicationTotal *totals_now;
+static uint32 totals_version;	/* pmon_pools_version of totals_before */
 static PmonSampleRecord *sample_record; /* room for the largest of each */
 static PmonMinuteRecord *minute_record;
 
@@ -133,6 +134,7 @@ pmon_history_writer_init(void)
 	sample_record = palloc0(PmonRingMaxRecord(pmon_sample_ring->size));
 	minute_record = palloc0(PmonRingMaxRecord(pmon_minute_ring->size));
 	read_totals(totals_before);
+	totals_version = pmon_pools_version;
 	minute.samples = 0;
 }
 
@@ -311,6 +313,22 @@ finish_minute(void)
 	memset(application_minutes, 0, sizeof(ApplicationMinute) * PmonPlaces());
 }
 
+/*
+ * The pools have been declared anew.  One that takes other groups than before
+ * has not counted what they had counted, so that all start here: the current
+ * minute has what they count in the rest of it.
+ */
+static void
+notice_new_pools(void)
+{
+	if (totals_version == pmon_pools_version)
+		return;
+	totals_version = pmon_pools_version;
+	read_totals(totals_now);
+	memcpy(&totals_before[PmonPoolPlace(0)], &totals_now[PmonPoolPlace(0)],
+		   sizeof(ApplicationTotal) * PMON_MAX_POOLS);
+}
+
 /* How much a total has grown since the last sample */
 static uint32
 growth(uint64 total, uint64 *sampled)
@@ -344,6 +362,7 @@ pmon_write_history(const PmonServerSample *sample)
 	uint32		terminated = growth(sample->terminated, &pmon->sampled_terminated);
 
 	notice_reset();
+	notice_new_pools();
 	if (minute.samples > 0 && minute.at != minute_start)
 		finish_minute();
 	minute.at = minute_start;

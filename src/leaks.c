@@ -10,6 +10,13 @@
 
 #include "leaks.h"
 
+TimestampTz
+pmon_statement_start(const PmonSession *session)
+{
+	return session->state == PMON_STATE_FASTPATH ? session->state_change :
+		session->query_start;
+}
+
 const char *
 pmon_leak_suspect(PmonState state, uint32 wait_event_info,
 				  int64 statement_age, int64 threshold)

@@ -11,6 +11,12 @@
 #include "backend_reader.h"
 
 /*
+ * When the session started its last statement.  A function called through the
+ * fast path is one, which core does not note as such.
+ */
+extern TimestampTz pmon_statement_start(const PmonSession *session);
+
+/*
  * Why a session looks as if it had been leaked, or NULL if it does not: it is
  * checked out and started its last statement longer ago than threshold.
  *

@@ -172,6 +172,10 @@ update_state(PmonPoolState *state, const PmonPool *pool, int connections,
 	else if (state->exhausted)
 		state->samples_below++;
 
+	/* without a size it is nothing that could be full, or not any more */
+	if (pool->size < 0)
+		state->exhausted = false;
+
 	if (full == state->exhausted ||
 		(!full && state->samples_below < HEALTHY_SAMPLES))
 		return false;
@@ -188,12 +192,12 @@ log_state(const PmonPool *pool, bool exhausted, int checked_out)
 	if (exhausted)
 		ereport(LOG,
 				(errmsg("connection pool \"%s\" is exhausted", pool->name),
-				 errdetail("%d connections are checked out; its capacity is %lld.",
+				 errdetail("Checked out: %d; capacity: %lld.",
 						   checked_out, capacity)));
 	else
 		ereport(LOG,
 				(errmsg("connection pool \"%s\" is healthy again", pool->name),
-				 errdetail("%d connections are checked out; its capacity is %lld.",
+				 errdetail("Checked out: %d; capacity: %lld.",
 						   checked_out, capacity)));
 }
 

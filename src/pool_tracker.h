@@ -24,8 +24,8 @@ extern void pmon_pool_tracker_init(void);
 extern int	pmon_session_pool(int slot);
 
 /*
- * The pool of each group, by its place, or -1: that of the session that
- * entered it last.  Exact counters of a pool are those of its groups.  Call
+ * The pool of each group, by its place, or -1: that of the session that had
+ * entered it last when it was matched.  Exact counters of a pool are those of its groups.  Call
  * the first without the lock, which it takes for groups that are new; the
  * second then needs no lock.
  */

@@ -177,6 +177,16 @@ is_saturated(const PmonSizingInput *input, int64 needed, double offered_load)
 }
 
 /*
+ * Connections that random arrivals alone would have checked out for 1% of the
+ * time if none had to wait: a Poisson distribution's, as a normal one, plus 1.
+ */
+static double
+explained_p99(const PmonSizingResult *result)
+{
+	return result->offered_load + 2.33 * sqrt(result->offered_load) + 1;
+}
+
+/*
  * The most important thing to know about the result.  needed is the size
  * recommended for all instances together, or -1.
  */
@@ -190,7 +200,7 @@ choose_note(const PmonSizingInput *input, const PmonSizingResult *result,
 		return "saturated: the pool was full, though its transactions need no more connections than it has; look for leaks, long transactions and bursts first";
 	if (result->saturated)
 		return "saturated: demand that waited for a connection was not measured, so that this size is a lower bound";
-	if (input->observed_p99 > needed)
+	if (input->observed_p99 > needed && input->observed_p99 > explained_p99(result))
 		return "more connections than this were checked out for over 1% of the time: arrivals come in bursts, or connections are held too long";
 	if (input->transactions < PMON_SIZING_FEW)
 		return "few transactions: the estimate is rough";

@@ -308,7 +308,7 @@ put_leak_suspects(Metrics *metrics)
 		if (PmonIsSession(session))
 			reason = pmon_leak_suspect(session->state,
 									   procs[session->slot].wait_event_info,
-									   pmon_age(metrics->now, session->query_start),
+									   pmon_age(metrics->now, pmon_statement_start(session)),
 									   pmon_leak_threshold * INT64CONST(1000));
 		for (int j = 0; reason != NULL && j < lengthof(suspects); j++)
 		{

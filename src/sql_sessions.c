@@ -75,7 +75,7 @@ put_private_columns(PmonRow *row, const PmonSession *session,
 	pmon_put_interval(row, pmon_age(now, session->state_change));
 	pmon_put_interval(row, pmon_age(now, session->xact_start));
 	pmon_put_text(row, pmon_leak_suspect(session->state, proc->wait_event_info,
-										 pmon_age(now, session->query_start),
+										 pmon_age(now, pmon_statement_start(session)),
 										 pmon_leak_threshold * INT64CONST(1000)));
 	put_policy_columns(row, judged);
 	pmon_put_int(row, blocks);

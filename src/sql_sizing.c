@@ -93,7 +93,8 @@ fill_input(PmonSizingInput *input, const PmonLoad *load, const PmonPool *pool,
 
 	input->transactions = load->total.transactions;
 	input->arrival_rate = (double) load->busiest.transactions / SECS_PER_MINUTE;
-	input->hold_mean = load->busiest_erlangs / input->arrival_rate;
+	input->hold_mean = input->arrival_rate > 0 ?
+		load->busiest_erlangs / input->arrival_rate : 0;
 	input->hold_cv = variation(typical);
 	input->wait_target = wait_target;
 	input->percentile = percentile;

@@ -7,6 +7,7 @@
  *
  *		FileHeader		magic number, version, sizes of the structs, and the
  *						numbers of what follows
+ *		PmonPoolState[]	always PMON_MAX_POOLS
  *		PmonApplication[], PmonGroup[], PmonRejection[]
  *						as pmon_take_snapshot() copies them
  *		PmonIncident[], PmonTermination[]
@@ -61,7 +62,7 @@ typedef struct FileHeader
 	uint32		sample_size;
 	uint32		minute_size;
 	uint32		termination_size;
-	uint32		unused_size;
+	uint32		pool_size;
 
 	TimestampTz saved_at;
 	TimestampTz stats_reset;
@@ -117,10 +118,12 @@ init_header(FileHeader *header)
 	header->sample_size = sizeof(PmonSampleEntry);
 	header->minute_size = sizeof(PmonMinuteEntry);
 	header->termination_size = sizeof(PmonTermination);
+	header->pool_size = sizeof(PmonPoolState);
 }
 
 static void
-fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot)
+fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot,
+			PmonPoolState *pools)
 {
 	init_header(header);
 	header->saved_at = GetCurrentTimestamp();
@@ -133,6 +136,7 @@ fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot)
 	header->peak_connections = pmon->peak_connections;
 	header->groups_evicted = pmon->groups_evicted;
 	header->last_id = pmon->last_id;
+	memcpy(pools, pmon->pools, sizeof(pmon->pools));
 	LWLockRelease(PmonLock());
 
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
@@ -212,13 +216,15 @@ static TimestampTz
 write_contents(Writer *writer)
 {
 	PmonGroupSnapshot *snapshot = pmon_take_snapshot(true);
+	PmonPoolState *pools;
 	PmonIncident **incidents;
 	PmonTermination *terminations;
 	int			nterminations;
 	FileHeader	header;
 	pg_crc32c	crc;
 
-	fill_header(&header, snapshot);
+	pools = palloc(sizeof(pmon->pools));
+	fill_header(&header, snapshot, pools);
 	incidents = copy_incidents(header.last_incident, &header.incidents);
 	terminations = pmon_copy_terminations(&nterminations);
 	header.terminations = nterminations;
@@ -227,6 +233,7 @@ write_contents(Writer *writer)
 
 	INIT_CRC32C(writer->crc);
 	put(writer, &header, sizeof(header));
+	put(writer, pools, sizeof(pmon->pools));
 	put(writer, snapshot->applications, sizeof(PmonApplication) * header.applications);
 	put(writer, snapshot->groups, sizeof(PmonGroup) * header.groups);
 	put(writer, snapshot->rejections, sizeof(PmonRejection) * header.rejections);
@@ -381,7 +388,7 @@ check_file(const char *data, uint64 size)
 {
 	const FileHeader *header = (const FileHeader *) data;
 	FileHeader	expected;
-	uint64		length = sizeof(FileHeader);
+	uint64		length = sizeof(FileHeader) + sizeof(pmon->pools);
 	pg_crc32c	crc;
 	pg_crc32c	stored;
 
@@ -433,6 +440,17 @@ restore_server(const FileHeader *header)
 	/* what no sample has seen yet is for the first one to come */
 	pg_atomic_write_u64(&pmon_queue->ever, header->unsampled_rejected);
 	pg_atomic_write_u64(&pmon->terminated_ever, header->unsampled_terminated);
+}
+
+/* Of the pools, what they were at their highest; the rest is of the moment. */
+static void
+restore_pools(const PmonPoolState *saved)
+{
+	for (int i = 0; i < PMON_MAX_POOLS; i++)
+	{
+		memcpy(pmon->pools[i].name, saved[i].name, NAMEDATALEN - 1);
+		pmon->pools[i].peak_checked_out = saved[i].peak_checked_out;
+	}
 }
 
 /* The least recently used first: those are the ones to be folded */
@@ -548,6 +566,7 @@ restore_contents(const char *data, uint64 size)
 	const PmonTermination *terminations;
 
 	restore_server(header);
+	restore_pools(take(&reader, sizeof(pmon->pools)));
 	restore_groups(header, &reader);
 	rejections = take(&reader, sizeof(PmonRejection) * header->rejections);
 	for (int i = 0; i < header->rejections; i++)

@@ -63,6 +63,7 @@ cat >"$PMON_WORK/demo.conf" <<-'CONF'
 	shared_preload_libraries = 'pool_monitor'
 	max_connections = 40
 	pool_monitor.leak_threshold = '1s'
+	pool_monitor.pools = 'checkout: application=checkout-service size=5 overflow=10'
 CONF
 start_server "$demo" "$PMON_WORK/demo.conf"
 postmaster=$(head -n 1 "$demo/data/postmaster.pid")
@@ -89,6 +90,8 @@ tail -f --pid="$postmaster" /dev/null |
 wait_until holds "SELECT count(*) = 5 FROM pg_stat_activity
 	WHERE application_name IN ('billing-api', 'celery worker', 'grafana') AND query <> ''"
 wait_until grep 'pool.overflow' "$demo/checkout.log"
+wait_until holds "SELECT count(*) = 8 FROM pool_monitor_leaks"
+wait_until holds "SELECT peak_checked_out >= 5 FROM pool_monitor_pools"
 
 title "What checkout-service sees: its pool is exhausted, and nothing says why"
 echo
@@ -135,7 +138,18 @@ screen "Roles: a second instance of checkout-service would not fit into the limi
   FROM pool_monitor_roles
  ORDER BY connections DESC, usename;"
 
-screen "The pool as the server sees it ..." \
+screen "The connections that nobody gives back, of all applications: the worst first" \
+"SELECT application_name, leak_suspect, date_trunc('milliseconds', transaction_age) AS tx_age,
+       blocks, pool, left(query, 12) AS query
+  FROM pool_monitor_leaks
+ LIMIT 9;"
+
+screen "Each pool that the setting pool_monitor.pools declares, now and at its peak" \
+"SELECT pool, pool_size AS size, max_overflow AS more, capacity, total_connections AS conns,
+       checked_in, checked_out, overflow, peak_checked_out AS peak, status
+  FROM pool_monitor_pools;"
+
+screen "A pool that is declared nowhere, as the server sees it ..." \
 "SELECT * FROM pool_monitor_pool_status(5, 10, 'checkout-service');"
 
 title "... and beside SQLAlchemy: what it holds outside a transaction looks checked in to the server"
