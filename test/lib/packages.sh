@@ -82,7 +82,10 @@ need_packages()
 				;;
 			integration)
 				packages+=(python3-asyncpg pgbouncer
-					prometheus prometheus-postgres-exporter prometheus-sql-exporter python3-prometheus-client)
+					prometheus prometheus-postgres-exporter prometheus-sql-exporter python3-prometheus-client
+					python3-fastapi uvicorn)
+				# a Node.js from elsewhere has its own
+				command -v npm >/dev/null || packages+=(npm)
 				;;
 		esac
 	done
