@@ -13,7 +13,8 @@
 --   SELECT pool_monitor_fleet.add('shop_1');
 --
 -- A server that can not be read is one row, with the reason in "error" and no
--- figures.  DROP SERVER shop_1 CASCADE takes a server out again, DROP SCHEMA
+-- figures.  Set statement_timeout where you read the views: it bounds the whole
+-- even when servers hang, and what was read until then is shown.  DROP SERVER shop_1 CASCADE takes a server out again, DROP SCHEMA
 -- pool_monitor_fleet CASCADE all that is made here.
 
 BEGIN;
@@ -79,6 +80,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     t record;
+    late boolean := false;
 BEGIN
     FOR t IN
         SELECT s.srvname AS server, c.oid::regclass AS rel
@@ -89,13 +91,30 @@ BEGIN
            AND split_part(c.relname, '@', 1) = name
          ORDER BY s.srvname
     LOOP
+        IF late THEN
+            RETURN QUERY EXECUTE format('SELECT %2$L::text, %3$L::text, (NULL::%1$s).*', t.rel, t.server,
+                                        'not asked, since statement_timeout was over');
+            CONTINUE;
+        END IF;
         BEGIN
             -- What was returned stays when an error is caught, so the count
             -- has all rows fetched before the first one is returned.
             RETURN QUERY EXECUTE format(
                 'WITH r AS MATERIALIZED (SELECT * FROM %1$s), n AS MATERIALIZED (SELECT count(*) FROM r)
                  SELECT %2$L::text, NULL::text, r.* FROM n, r', t.rel, t.server);
-        EXCEPTION WHEN OTHERS THEN
+        EXCEPTION
+        WHEN query_canceled THEN
+            -- From PostgreSQL 16 on, connect_timeout does not end the wait for
+            -- a server that hangs, but statement_timeout here does.  It comes
+            -- once in a statement, so no other server is asked after it.
+            late := (SELECT setting::float8 > 0
+                            AND clock_timestamp() >= statement_timestamp() + setting::float8 * interval '1 ms'
+                       FROM pg_settings WHERE pg_settings.name = 'statement_timeout');
+            IF NOT late THEN
+                RAISE;
+            END IF;
+            RETURN QUERY EXECUTE format('SELECT %2$L::text, %3$L::text, (NULL::%1$s).*', t.rel, t.server, SQLERRM);
+        WHEN OTHERS THEN
             RETURN QUERY EXECUTE format('SELECT %2$L::text, %3$L::text, (NULL::%1$s).*', t.rel, t.server, SQLERRM);
         END;
     END LOOP;

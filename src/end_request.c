@@ -101,7 +101,8 @@ answer_request(void)
 	uint64		token;
 	Latch	   *requester;
 
-	if (pg_atomic_read_u32(&my_slot->request) != PMON_REQUEST_REQUESTED)
+	if (my_slot == NULL ||
+		pg_atomic_read_u32(&my_slot->request) != PMON_REQUEST_REQUESTED)
 		return;
 
 	answer = decide();
@@ -143,6 +144,20 @@ pmon_accept_requests(int slot)
 	pqsignal(SIGUSR1, sigusr1_handler);
 }
 
+void
+pmon_refuse_requests(void)
+{
+	PmonSlot   *slot = my_slot;
+	uint32		expected = PMON_REQUEST_REQUESTED;
+
+	/* from here on the slot may be another session's */
+	my_slot = NULL;
+	if (pg_atomic_compare_exchange_u32(&slot->request, &expected,
+									   PMON_REQUEST_SPARED_EXITING) &&
+		slot->requester != NULL)
+		SetLatch(slot->requester);
+}
+
 bool
 pmon_has_accepted(void)
 {
@@ -162,7 +177,10 @@ pmon_call_off_accepted(void)
 		*changed_setting = 0;
 	changed_setting = NULL;
 	pg_atomic_fetch_add_u64(&pmon->lost_accepts, 1);
-	pg_atomic_write_u32(&my_slot->request, PMON_REQUEST_NONE);
+	if (my_slot != NULL)
+		pg_atomic_write_u32(&my_slot->request, PMON_REQUEST_NONE);
+	ereport(LOG,
+			(errmsg("the end of this idle session was called off, since a statement has started")));
 }
 
 /* Change the request from one state to another; false if it is in neither. */
@@ -204,14 +222,16 @@ pmon_request_answer(int slot, TimestampTz token)
 	PmonSlot   *session = &pmon_slots[slot];
 	PmonRequest answer = pg_atomic_read_u32(&session->request);
 
-	if (answer == PMON_REQUEST_REQUESTED || answer == PMON_REQUEST_ACCEPTED)
-		return answer;
-
 	/* it may have exited since, and another session have the slot */
 	pg_read_barrier();
 	if (pg_atomic_read_u64(&session->accepted_token) == (uint64) token)
 		return PMON_REQUEST_ACCEPTED;
+	if (pg_atomic_read_u64(&session->request_token) != (uint64) token)
+		return PMON_REQUEST_SPARED_EXITING;
 
+	/* who has accepted may not have noted the token yet */
+	if (answer == PMON_REQUEST_REQUESTED || answer == PMON_REQUEST_ACCEPTED)
+		return answer;
 	if (answer > PMON_REQUEST_ACCEPTED && change_request(slot, answer, PMON_REQUEST_NONE))
 		return answer;
 

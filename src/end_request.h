@@ -40,6 +40,9 @@ typedef enum PmonRequest
 /* Install the handler.  Called by a session when it takes its slot. */
 extern void pmon_accept_requests(int slot);
 
+/* Refuse what is asked from now on.  Called by a session when it ends. */
+extern void pmon_refuse_requests(void);
+
 /* Has this session accepted to end? */
 extern bool pmon_has_accepted(void);
 

@@ -91,6 +91,10 @@ limits_of(const PmonIdlePolicy *policy, const PmonIdleSession *session)
 		limits.in_transaction = own_or_global(pool->idle_in_transaction_timeout,
 											  limits.in_transaction);
 		limits.lifetime = own_or_global(pool->max_lifetime, limits.lifetime);
+
+		/* a pool whose sessions may idle for ever means it */
+		if (pool->idle_timeout == 0 && pool->max_lifetime < 0)
+			limits.lifetime = 0;
 	}
 	return limits;
 }

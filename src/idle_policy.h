@@ -7,7 +7,8 @@
  * raises an error.
  *
  * A session's limits are those of its pool, and where the pool says nothing,
- * the global ones; 0 is never.  It is due when it has been idle, or idle in
+ * the global ones; 0 is never.  A pool whose idle limit is 0 has no lifetime
+ * either, unless it says so.  It is due when it has been idle, or idle in
  * transaction, for longer than the limit, or when it is idle and was connected
  * longer ago than the lifetime.  Of those that are due, the longest idle are
  * ended first: no more at once than the policy says, no more than it takes to

@@ -8,7 +8,8 @@
  * asked again for the same idle period, and never ended in any other way.
  *
  * In a dry run a session is recorded once for each idle period, and then
- * treated as if it were gone.
+ * treated as if it were gone.  One that is spared may be asked again, but it
+ * is recorded once for each idle period too.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,7 +42,9 @@ typedef struct Request
 static PmonIdleSession *sessions;	/* room for every backend */
 static Request *requests;		/* likewise */
 static int	nrequests = 0;
-static TimestampTz *done_with;	/* by slot: the idle period not to ask about */
+static TimestampTz *failed;		/* by slot: the idle period not to ask about */
+static TimestampTz *dry_run;	/* by slot: the idle period that is recorded */
+static TimestampTz *spared;		/* likewise */
 static MemoryContext lock_context;
 
 void
@@ -49,7 +52,9 @@ pmon_termination_init(void)
 {
 	sessions = palloc(sizeof(PmonIdleSession) * pmon->max_backends);
 	requests = palloc(sizeof(Request) * pmon->max_backends);
-	done_with = palloc0(sizeof(TimestampTz) * pmon->max_backends);
+	failed = palloc0(sizeof(TimestampTz) * pmon->max_backends);
+	dry_run = palloc0(sizeof(TimestampTz) * pmon->max_backends);
+	spared = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	lock_context = AllocSetContextCreate(CurrentMemoryContext,
 										 "pool_monitor locks",
 										 ALLOCSET_DEFAULT_SIZES);
@@ -70,11 +75,11 @@ pmon_get_policy(PmonIdlePolicy *policy, TimestampTz now)
 	policy->now = now;
 }
 
-/* Is the session one that we have asked, or shall not ask again? */
+/* Is the session one that we have asked, or that counts as gone? */
 static bool
 is_done_with(int slot, TimestampTz state_change)
 {
-	if (done_with[slot] == state_change)
+	if (pmon_dry_run && dry_run[slot] == state_change)
 		return true;
 	for (int i = 0; i < nrequests; i++)
 	{
@@ -128,15 +133,16 @@ read_sessions(void)
 	return n;
 }
 
-static bool
-anybody_is_due(int n)
+/* Judge all sessions, but leave alone those that did not answer. */
+static void
+judge_sessions(const PmonIdlePolicy *policy, int n)
 {
+	pmon_judge_sessions(policy, sessions, n);
 	for (int i = 0; i < n; i++)
 	{
-		if (sessions[i].due)
-			return true;
+		if (failed[sessions[i].slot] == sessions[i].state_change)
+			sessions[i].due = false;
 	}
-	return false;
 }
 
 void
@@ -174,7 +180,7 @@ end_session(const PmonIdleSession *session, TimestampTz now)
 
 	if (pmon_dry_run)
 	{
-		done_with[session->slot] = session->state_change;
+		dry_run[session->slot] = session->state_change;
 		pmon_finish_record(&request->record, PMON_OUTCOME_DRY_RUN, NULL);
 		return;
 	}
@@ -200,12 +206,12 @@ pmon_end_idle_sessions(void)
 
 	n = read_sessions();
 	policy.connections = n;
-	pmon_judge_sessions(&policy, sessions, n);
-	if (!anybody_is_due(n))
+	judge_sessions(&policy, n);
+	if (pmon_choose_sessions(&policy, sessions, n) == 0)
 		return;
 
 	mark_advisory_locks(n);
-	pmon_judge_sessions(&policy, sessions, n);
+	judge_sessions(&policy, n);
 	if (pmon_choose_sessions(&policy, sessions, n) == 0)
 		return;
 
@@ -217,11 +223,11 @@ pmon_end_idle_sessions(void)
 }
 
 /*
- * Record the answer to a request, if it has come or is overdue.  Returns
- * whether the request is settled.
+ * Record the answer to a request, if it has come or is overdue, or at last.
+ * Returns whether the request is settled.
  */
 static bool
-settle(Request *request, TimestampTz now)
+settle(Request *request, TimestampTz now, bool last)
 {
 	PmonRequest answer = pmon_request_answer(request->slot, request->token);
 	PmonOutcome outcome;
@@ -232,14 +238,21 @@ settle(Request *request, TimestampTz now)
 		/* the clock may have been set back: then wait anew */
 		if (now < request->requested_at)
 			request->requested_at = now;
-		if (now - request->requested_at < ANSWER_TIME)
+		if (now - request->requested_at < ANSWER_TIME && !last)
 			return false;
 		answer = pmon_withdraw_request(request->slot, request->token);
 	}
 
 	outcome = pmon_outcome(answer, &detail);
 	if (outcome == PMON_OUTCOME_FAILED)
-		done_with[request->slot] = request->token;
+		failed[request->slot] = request->token;
+	if (outcome == PMON_OUTCOME_SPARED)
+	{
+		/* once is enough for an idle period, however often it is asked */
+		if (spared[request->slot] == request->token)
+			return true;
+		spared[request->slot] = request->token;
+	}
 	pmon_finish_record(&request->record, outcome, detail);
 	return true;
 }
@@ -252,8 +265,23 @@ pmon_collect_answers(void)
 
 	for (int i = 0; i < nrequests; i++)
 	{
-		if (!settle(&requests[i], now))
+		if (!settle(&requests[i], now, false))
 			requests[left++] = requests[i];
 	}
 	nrequests = left;
+}
+
+bool
+pmon_answers_missing(void)
+{
+	return nrequests > 0;
+}
+
+void
+pmon_withdraw_requests(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	while (nrequests > 0)
+		settle(&requests[--nrequests], now, true);
 }

@@ -38,4 +38,10 @@ extern void pmon_end_idle_sessions(void);
  */
 extern void pmon_collect_answers(void);
 
+/* Is there an answer to wait for? */
+extern bool pmon_answers_missing(void);
+
+/* Record all answers, and give up on the rest.  Called when the worker ends. */
+extern void pmon_withdraw_requests(void);
+
 #endif							/* PMON_IDLE_TERMINATION_H */

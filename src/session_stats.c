@@ -330,6 +330,7 @@ pmon_session_end(int code, Datum arg)
 		LWLockRelease(PmonLock());
 	}
 
+	pmon_refuse_requests();
 	pg_atomic_fetch_and_u64(&pmon_live[slot / 64], ~(UINT64CONST(1) << (slot % 64)));
 	my_slot->pid = 0;
 }

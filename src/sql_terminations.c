@@ -208,14 +208,31 @@ settle(Request *requests, int n, bool last)
 	return open;
 }
 
+/* The requests of one call */
+typedef struct Requests
+{
+	Request    *requests;
+	int			n;
+} Requests;
+
+/* Also when the query is canceled, or the session ends: leave none behind. */
+static void
+withdraw_all(int code, Datum arg)
+{
+	Requests   *all = (Requests *) DatumGetPointer(arg);
+
+	settle(all->requests, all->n, true);
+}
+
 /* Wait until all requests are answered, or for as long as it makes sense. */
 static void
 wait_for_answers(Request *requests, int n)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	uint32		wait_event = PmonWaitEvent("PoolMonitorTerminateIdle");
+	Requests	all = {requests, n};
 
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(&all));
 	{
 		while (settle(requests, n, false) > 0 &&
 			   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), ANSWER_TIME))
@@ -226,12 +243,8 @@ wait_for_answers(Request *requests, int n)
 			CHECK_FOR_INTERRUPTS();
 		}
 	}
-	PG_FINALLY();
-	{
-		/* also when the query is canceled: leave no request behind */
-		settle(requests, n, true);
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(&all));
+	settle(requests, n, true);
 }
 
 Datum

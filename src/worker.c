@@ -113,6 +113,7 @@ worker_exit(int code, Datum arg)
 {
 	/* an error may have brought us here from anywhere */
 	LWLockReleaseAll();
+	pmon_withdraw_requests();
 	pmon_flush_history();
 	announce(0);
 }
@@ -192,6 +193,8 @@ pmon_worker_main(Datum main_arg)
 		save_due = save_if_due(save_due);
 
 		wait = Min(due, save_due) - monotonic_ms();
+		if (pmon_answers_missing())
+			wait = Min(wait, 1000.0);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 wait > 0 ? (long) (wait + 1) : 0, wait_event);
 		ResetLatch(MyLatch);

@@ -312,6 +312,13 @@ static const Case cases[] = {
 	{"0 is never: lifetime",
 		{0, 0, 1000}, {UNSET, UNSET, 0}, IDLE, 5000, 5000,
 	.exempt = PMON_EXEMPT_TIMEOUT_0,.ends_in = NEVER},
+	{"0 of the idle limit is 0 of the lifetime, where the pool has none",
+		{0, 0, 1000}, {0, UNSET, UNSET}, IDLE, 5000, 5000,
+	.exempt = PMON_EXEMPT_TIMEOUT_0,.ends_in = NEVER},
+	{"but a lifetime that the pool has counts",
+		{0, 0, 1000}, {0, UNSET, 300}, IDLE, 5, 306,
+		.reason = PMON_END_LIFETIME,.limit = 300,.ends_in = -5,
+	.due = true},
 	{"0 of one limit is not 0 of the other: in transaction",
 		{1000, 1000, 0}, {0, UNSET, UNSET}, IN_XACT, 1001, 5000,
 		.reason = PMON_END_IDLE_IN_TRANSACTION,.limit = 1000,.ends_in = -1,
@@ -769,6 +776,10 @@ limit_of(const PmonIdleSession *session, int kind)
 
 		own = kind == 0 ? pool->idle_timeout :
 			kind == 1 ? pool->idle_in_transaction_timeout : pool->max_lifetime;
+
+		/* who may be idle for ever has no lifetime either, unless it says so */
+		if (kind == 2 && own < 0 && pool->idle_timeout == 0)
+			own = 0;
 	}
 	return own < 0 ? global : own;
 }

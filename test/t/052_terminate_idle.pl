@@ -1,0 +1,208 @@
+# pool_monitor_terminate_idle(): its arguments, who may end whose sessions, and
+# what it leaves behind.
+
+use strict;
+use warnings;
+
+use PoolMonitor;
+use PoolMonitor::Wire;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PoolMonitor::new_node(
+	'terminate_idle',
+	extension => 1,
+	conf => "max_connections = 40\npool_monitor.sample_interval = '50ms'\n");
+$node->safe_psql('postgres', q{
+	CREATE ROLE app LOGIN;
+	CREATE ROLE other LOGIN;
+	CREATE ROLE member LOGIN IN ROLE app;
+	CREATE ROLE reader LOGIN IN ROLE pg_read_all_stats;
+	CREATE ROLE signaller LOGIN IN ROLE pg_signal_backend;
+	CREATE ROLE chief LOGIN SUPERUSER;
+});
+$node->safe_psql('postgres', 'CREATE DATABASE shop');
+
+sub client
+{
+	my (%opts) = @_;
+	return PoolMonitor::Wire->new($node, user => 'app', appname => 'web', %opts);
+}
+
+# Waits until these have been idle for 50 ms
+sub settle
+{
+	foreach my $client (@_)
+	{
+		$node->poll_query_until('postgres',
+			"SELECT state = 'idle' AND clock_timestamp() - state_change > '50 ms' FROM pg_stat_activity WHERE pid = "
+			  . $client->pid) || die 'it stays busy';
+	}
+	return;
+}
+
+# call(ARGUMENTS, [ROLE], [COLUMNS])
+sub call
+{
+	my ($arguments, $role, $columns) = @_;
+	$columns = "string_agg(concat_ws(' ', application_name, datname, usename, outcome, detail), ',' ORDER BY usename, datname, application_name, outcome)"
+	  unless defined $columns;
+	return $node->safe_psql('postgres', "SELECT $columns FROM pool_monitor_terminate_idle($arguments)",
+		extra_params => [ '-U', defined $role ? $role : 'chief' ]);
+}
+
+sub is_alive { return $_[0]->query('SELECT 1')->{ready}; }
+
+# Arguments that make no sense
+foreach my $case (
+	[ 'NULL', qr/"idle_for" must not be null/, 'no age' ],
+	[ "'-1 s'", qr/"idle_for" must be greater than zero/, 'a negative age' ],
+	[ "'0'", qr/"idle_for" must be greater than zero/, 'age 0' ],
+	[ "'1 month'", qr/"idle_for" must not contain months or years/, 'months' ],
+	[ "'1 s', max_sessions => -1", qr/"max_sessions" must be at least 0/, 'a negative number' ],
+	[ "'1 s', datname => 'nowhere'", qr/database "nowhere" does not exist/, 'a database that is missing' ],
+	[ "'1 s', usename => 'nobody'", qr/role "nobody" does not exist/, 'a role that is missing' ])
+{
+	my ($arguments, $message, $label) = @$case;
+	my (undef, undef, $stderr) = $node->psql('postgres',
+		"SELECT * FROM pool_monitor_terminate_idle($arguments)");
+
+	like($stderr, $message, "$label is refused");
+}
+
+# A dry run is the default
+my %clients = (
+	web => client(),
+	shop => client(dbname => 'shop'),
+	mail => client(appname => 'mail'),
+	other => client(user => 'other'),
+	chief => PoolMonitor::Wire->new($node, user => 'chief', appname => 'web'));
+settle(values %clients);
+is( call("'10 ms'"),
+	'mail postgres app dry run,web postgres app dry run,web shop app dry run,web postgres chief spared superuser,web postgres other dry run',
+	'without more it only says whom it would end');
+is(call("'10 ms', dry_run => NULL", 'other'), 'web postgres other dry run', 'null is a dry run as well');
+ok(is_alive($clients{$_}), "$_ is still there") foreach sort keys %clients;
+settle(values %clients);
+
+# Filters
+is(call("'10 ms', 'mail'"), 'mail postgres app dry run', 'by application');
+is(call("'10 ms', 'mai%'"), '', 'which is no pattern');
+is(call("'10 ms', datname => 'shop'"), 'web shop app dry run', 'by database');
+is(call("'10 ms', usename => 'other'"), 'web postgres other dry run', 'by role');
+is(call("'10 ms', 'web', 'postgres', 'app'"), 'web postgres app dry run', 'by all of them');
+is(call("'1 h'"), '', 'by age');
+is(call("'10 ms', max_sessions => 0"), 'web postgres chief spared superuser', 'none at most');
+my $longest = $node->safe_psql('postgres',
+	"SELECT pid FROM pg_stat_activity WHERE usename IN ('app', 'other') ORDER BY state_change LIMIT 1");
+is(call("'10 ms', max_sessions => 1", undef, "string_agg(pid::text, ' ') FILTER (WHERE outcome = 'dry run')"),
+	$longest, 'one at most: the longest idle');
+is(call("'10 ms', max_sessions => 2", undef, "count(*) FILTER (WHERE outcome = 'dry run')"), '2', 'two at most');
+is(call("'10 ms', max_sessions => NULL", undef, 'count(*)'), '5', 'null is no limit');
+
+# Who may
+is(call("'10 ms'", 'other'), 'web postgres other dry run', 'a role may end its own sessions');
+is(call("'10 ms'", 'reader'), '', 'who may read all statistics may end none of others');
+is( call("'10 ms'", 'member'),
+	'mail postgres app dry run,web postgres app dry run,web shop app dry run',
+	"a member of a role may end the role's");
+is( call("'10 ms'", 'signaller', "string_agg(concat_ws(' ', datname, usename, outcome), ',' ORDER BY usename, datname)"),
+	'postgres app,postgres app,shop app,postgres other',
+	"pg_signal_backend may end others' except superusers', but reads no more of them than elsewhere");
+is(call("'10 ms', usename => 'chief'", 'signaller'), '', 'and does not hear of them');
+
+# In earnest
+is( call("'10 ms', 'mail', dry_run => false", undef,
+		"usename, state, limit_applied, pool, reason, outcome, detail, idle_for > '50 ms'"),
+	'app|idle|00:00:00.01||requested|terminated||t',
+	'it ends a session and tells');
+is($clients{mail}->wait_end, '57P05', 'the client hears why');
+is(call("'10 ms', dry_run => false", 'reader'), '', 'who may not, ends none');
+ok(is_alive($clients{$_}), "$_ is still there") foreach ('web', 'shop', 'other', 'chief');
+settle(@clients{ 'web', 'shop', 'other', 'chief' });
+is(call("'10 ms', dry_run => false", 'other'), 'web postgres other terminated', 'a role ends its own');
+is($clients{other}->wait_end, '57P05', 'it does');
+is( call("'10 ms', max_sessions => 1, dry_run => false", 'signaller', 'count(*)'),
+	'1', 'one of two');
+is(call("'10 ms', dry_run => false", 'signaller', 'count(*)'), '1', 'then the other');
+is($clients{web}->wait_end, '57P05', 'both are gone: this one');
+is($clients{shop}->wait_end, '57P05', 'and that one');
+ok(is_alive($clients{chief}), 'the superuser is not');
+PoolMonitor::wait_until($node, 'SELECT terminated = 4 FROM pool_monitor_status', 'they are counted');
+
+# Exemptions hold, and are told
+my %exempt = (
+	listens => client(appname => 'listens'),
+	locks => client(appname => 'locks'),
+	pool => client(appname => 'pool'),
+	busy => client(appname => 'busy'),
+	transaction => client(appname => 'transaction'));
+$exempt{listens}->query('LISTEN a');
+$exempt{locks}->query('SELECT pg_advisory_lock(1)');
+$exempt{transaction}->query('BEGIN');
+my @warm = map { client(appname => 'warm') } 1 .. 3;
+settle(@exempt{ 'listens', 'locks', 'pool' }, @warm);
+$exempt{busy}->send_query('SELECT pg_sleep(100)');
+$node->append_conf('postgresql.conf',
+	"pool_monitor.pools = 'p: application=pool idle_timeout=0; w: application=warm keep_idle=2; l: application=other max_lifetime=1ms'\n");
+$node->reload;
+PoolMonitor::wait_until($node, 'SELECT count(*) = 3 FROM pool_monitor_pools', 'pools are declared');
+is( call("'10 ms', usename => 'app', dry_run => false"),
+	'listens postgres app spared LISTEN,locks postgres app spared advisory lock,'
+	  . 'pool postgres app spared timeout 0,'
+	  . 'warm postgres app spared keep_idle,warm postgres app spared keep_idle,warm postgres app terminated',
+	'what a pool or a session forbids holds here, too; others than idle ones are no candidates');
+is($warm[0]->wait_end, '57P05', 'of the pool, the longest idle one ends');
+ok(is_alive($exempt{$_}), "$_ is still there") foreach ('listens', 'locks', 'pool', 'transaction');
+$exempt{busy}->drop;
+$exempt{$_}->quit foreach ('listens', 'locks', 'pool', 'transaction');
+$_->quit foreach @warm[ 1, 2 ];
+$node->append_conf('postgresql.conf', "pool_monitor.pools = ''\n");
+$node->append_conf('postgresql.conf', "pool_monitor.terminate_superusers = on\n");
+$node->reload;
+PoolMonitor::wait_until($node,
+	"SELECT setting = 'on' FROM pg_settings WHERE name = 'pool_monitor.terminate_superusers'",
+	'superusers may be ended');
+settle($clients{chief});
+is(call("'10 ms', 'web', dry_run => false", 'signaller'), '', 'by a superuser only');
+is(call("'10 ms', 'web', dry_run => false"), 'web postgres chief terminated', 'who does');
+is($clients{chief}->wait_end, '57P05', 'and it has ended');
+
+# Nothing is left behind by who is interrupted
+foreach my $how ('pg_cancel_backend', 'pg_terminate_backend')
+{
+	my $client = client(appname => 'stopped');
+	settle($client);
+	kill 'STOP', $client->pid;
+
+	my $caller = PoolMonitor::session($node, appname => 'caller', user => 'chief');
+	$caller->query_async("SELECT outcome FROM pool_monitor_terminate_idle('10 ms', 'stopped', dry_run => false)");
+	PoolMonitor::wait_until($node,
+		"SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = " . $caller->pid,
+		"a caller waits for a session that does not answer ($how)");
+	$node->safe_psql('postgres', "SELECT $how(" . $caller->pid . ')');
+	if ($how eq 'pg_cancel_backend')
+	{
+		$caller->wait;
+		like($caller->stderr, qr/canceling statement due to user request/, 'the caller is canceled');
+	}
+	else
+	{
+		PoolMonitor::wait_until($node,
+			'SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ' . $caller->pid . ')',
+			'the caller is gone');
+	}
+	is( $node->safe_psql('postgres',
+			'SELECT outcome FROM pool_monitor_terminations WHERE pid = ' . $client->pid),
+		'failed', "what it had asked is recorded as failed ($how)");
+	kill 'CONT', $client->pid;
+	PoolMonitor::wait_until($node, "SELECT pg_sleep(0.1) IS NOT NULL", 'the session goes on');
+	ok(is_alive($client), "and is not ended ($how)");
+	settle($client) if is_alive($client);
+	is(call("'10 ms', 'stopped', dry_run => false", undef, "coalesce(string_agg(outcome, ' '), 'nothing')"),
+		'terminated', "until it is asked again ($how)");
+	$client->drop;
+}
+
+done_testing();
