@@ -15,7 +15,7 @@ import asyncpg
 import psycopg2
 from sqlalchemy import create_engine, exc, text
 
-ROLE = 'pooled'
+ROLE = 'terminated_pools'
 PATIENCE = 60
 tests = 0
 
