@@ -3,6 +3,11 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pool_monitor" to load this file. \quit
 
+-- Others may be able to create operators and functions in the schema that this
+-- is made in.  So functions of the system are called with their schema, and
+-- operators with the very types that the system's take: else another one
+-- could fit better.
+
 --
 -- The server
 --
@@ -248,7 +253,7 @@ CREATE VIEW pool_monitor_databases AS
            l.connection_limit,
            greatest(least(l.connection_limit - coalesce(c.connections, 0), s.available), 0) AS available,
            coalesce(c.connections, 0)::double precision
-           / greatest(least(l.connection_limit, s.max_connections - s.reserved_connections), 1) AS utilization
+           / greatest(least(l.connection_limit, s.max_connections - s.reserved_connections), 1)::double precision AS utilization
       FROM pool_monitor_status() s
      CROSS JOIN (pg_catalog.pg_database d
                  FULL JOIN pool_monitor_database_counts() c ON c.databaseid = d.oid)
@@ -279,7 +284,7 @@ CREATE VIEW pool_monitor_roles AS
            l.connection_limit,
            greatest(least(l.connection_limit - coalesce(c.connections, 0), s.available), 0) AS available,
            coalesce(c.connections, 0)::double precision
-           / greatest(least(l.connection_limit, s.max_connections - s.reserved_connections), 1) AS utilization
+           / greatest(least(l.connection_limit, s.max_connections - s.reserved_connections), 1)::double precision AS utilization
       FROM pool_monitor_status() s
      CROSS JOIN (pg_catalog.pg_roles r
                  FULL JOIN pool_monitor_role_counts() c ON c.userid = r.oid)

@@ -19,6 +19,9 @@
 
 BEGIN;
 
+-- What is made here must not find operators or functions that others planted
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 CREATE SCHEMA pool_monitor_fleet;
 COMMENT ON SCHEMA pool_monitor_fleet IS 'the views of pool_monitor of many servers, each row with the name of its server';
 GRANT USAGE ON SCHEMA pool_monitor_fleet TO pg_monitor;
@@ -136,7 +139,7 @@ BEGIN
         EXECUTE pg_catalog.format('CREATE VIEW pool_monitor_fleet.%I AS SELECT * FROM pool_monitor_fleet.read(%L) AS r (server text, error text, %s)',
                                   v.name, v.name, pool_monitor_fleet.columns(v.view));
         EXECUTE pg_catalog.format('COMMENT ON VIEW pool_monitor_fleet.%I IS %L',
-                                  v.name, v.view::text || ' of every server of the fleet');
+                                  v.name, 'pool_monitor_' || v.name || ' of every server of the fleet');
         EXECUTE pg_catalog.format('GRANT SELECT ON pool_monitor_fleet.%I TO pg_monitor', v.name);
     END LOOP;
 END;

@@ -84,7 +84,10 @@ pmon_start_record(PmonTermination *record, const PmonIdleSession *session,
 	return true;
 }
 
-/* Every decision is in the server log, with what the client is not told. */
+/*
+ * Every decision is in the server log, with what the client is not told; nor is
+ * whoever called for it, who may end sessions of which he may not read this.
+ */
 static void
 log_record(const PmonTermination *record)
 {
@@ -95,7 +98,7 @@ log_record(const PmonTermination *record)
 		"could not terminate session with PID %d"
 	};
 
-	ereport(LOG,
+	ereport(LOG_SERVER_ONLY,
 			(errmsg_internal(messages[record->outcome], record->pid),
 			 errdetail("Application \"%s\", pool \"%s\": state \"%s\" for %.3f s, limit %.3f s (%s)%s%s.",
 					   record->application_name, record->pool,

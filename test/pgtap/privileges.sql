@@ -244,6 +244,152 @@ SELECT is((SELECT count(*) FROM seen_by('pmon_owner', 'SELECT * FROM pool_monito
             WHERE r ->> 'application_name' LIKE 'own%'), 2::bigint, 'and both once it has become the owner');
 
 --
+-- Every object, from the catalog: what is not in this table is an error
+--
+CREATE TABLE privileges (object text PRIMARY KEY, kind text);
+INSERT INTO privileges
+SELECT 'pool_monitor_' || o, 'figures' FROM unnest('{
+        status, status(), databases, database_counts(), roles, role_counts(), pools, pools(), capacity, capacity(),
+        "pool_status(integer,integer,text,name,name)",
+        "utilization(timestamp with time zone,timestamp with time zone,interval)", health(), info, info()}'::text[]) o
+UNION ALL
+SELECT 'pool_monitor_' || o, 'own' FROM unnest('{
+        connections, connections(), applications, applications(), groups, groups(), rejections, rejections(),
+        sessions, sessions(), leaks, terminations, terminations(),
+        "terminate_idle(interval,text,name,name,integer,boolean)"}'::text[]) o
+UNION ALL
+SELECT 'pool_monitor_' || o, 'all' FROM unnest('{
+        "history(timestamp with time zone,timestamp with time zone,interval)", "chart(text,interval)",
+        "sizing(interval,double precision,interval)", incidents, incidents(), incident_holders(bigint), metrics()}'::text[]) o
+UNION ALL
+SELECT 'pool_monitor_' || o, 'nothing' FROM unnest('{reset(), reset(text)}'::text[]) o;
+
+CREATE VIEW objects AS
+    SELECT coalesce(c.relname::text, regexp_replace(p.oid::regprocedure::text, '^public\.', '')) AS object,
+           coalesce(c.relacl, p.proacl) AS acl, coalesce(c.relowner, p.proowner) AS owner, c.oid AS view, p.oid AS function,
+           coalesce(p.prosecdef, false) AS definer,
+           -- how to read it, with no more arguments than it needs
+           CASE WHEN c.oid IS NOT NULL THEN c.relname::text
+           ELSE format('%s(%s)', p.proname, (SELECT string_agg(CASE format_type(a, NULL) WHEN 'integer' THEN '1'
+                         WHEN 'interval' THEN '''1 microsecond''' ELSE '''nobody''' END, ', ' ORDER BY i)
+                    FROM unnest(p.proargtypes) WITH ORDINALITY u (a, i) WHERE i <= p.pronargs - p.pronargdefaults))
+           END AS call
+      FROM pg_depend d
+      LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+      LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+     WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass AND d.classid <> 'pg_type'::regclass
+       AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pool_monitor');
+
+SELECT set_eq('SELECT object FROM objects', 'SELECT object FROM privileges',
+              'the table of privileges has every view and every function, and no other');
+SELECT is_empty('SELECT object FROM objects WHERE definer', 'none lends its owner''s privileges');
+SELECT is_empty('SELECT object FROM objects WHERE owner <> (SELECT extowner FROM pg_extension WHERE extname = ''pool_monitor'')',
+                'all are of who made the extension');
+
+-- Who was granted what, besides the owner
+SELECT set_eq($$SELECT object, coalesce(nullif(grantee, 0)::regrole::text, 'PUBLIC') AS grantee,
+                       privilege_type AS privilege, is_grantable AS option
+                  FROM objects, aclexplode(coalesce(acl, acldefault(CASE WHEN view IS NULL THEN 'f' ELSE 'r' END::"char", owner)))
+                 WHERE aclexplode.grantee <> owner$$,
+              $$SELECT object, CASE kind WHEN 'all' THEN 'pg_read_all_stats' ELSE 'PUBLIC' END AS grantee,
+                       CASE WHEN object LIKE '%(%' THEN 'EXECUTE' ELSE 'SELECT' END AS privilege, false AS option
+                  FROM privileges WHERE kind <> 'nothing'$$,
+              'reading is granted to everybody or to those who read all statistics, and nothing else to anybody');
+SELECT is_empty('SELECT object FROM objects WHERE pg_relation_is_updatable(view, true) <> 0', 'no view can be written to');
+
+-- may(ROLE, CALL): can the role read it?
+CREATE FUNCTION may(role text, call text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('role', role, true);
+    EXECUTE format('SELECT * FROM %s', call);
+    PERFORM set_config('role', 'none', true);
+    RETURN true;
+EXCEPTION WHEN insufficient_privilege THEN
+    RETURN false;
+END $$;
+
+SELECT is(may(role, call), kind IN ('figures', 'own') OR kind = 'all' AND role IN ('pmon_reader', 'pmon_monitor') OR role = 'pmon_super',
+          format('%s and %s', role, object))
+  FROM unnest('{pmon_nobody, pmon_owner, pmon_member, pmon_guest, pmon_reader, pmon_monitor, pmon_signaler, pmon_super}'::text[]) role,
+       privileges JOIN objects USING (object)
+ WHERE NOT (kind = 'nothing' AND role = 'pmon_super');
+
+-- Whatever somebody else's is called shows in none that is for everybody
+SELECT is((SELECT count(*) FROM rows_of(role, call) r WHERE r::text ~ hidden), 0::bigint,
+          format('%s names %s nothing of what it may not see', object, role))
+  FROM (VALUES ('pmon_nobody', 'own-|alien-|shared|signal"|refused'), ('pmon_guest', 'own-|alien-|shared|signal"|refused'),
+               ('pmon_signaler', 'own-|alien-|shared|refused'),
+               ('pmon_owner', 'alien-|refused-stranger'), ('pmon_member', 'alien-|refused-stranger')) v (role, hidden),
+       privileges JOIN objects USING (object)
+ WHERE kind IN ('figures', 'own');
+
+-- Whom each may end
+SELECT results_eq(format($$SELECT r ->> 'usename' AS u FROM rows_of(%L, 'pool_monitor_terminate_idle(''1 microsecond'')') r
+                            WHERE r ->> 'usename' LIKE 'pmon%%' GROUP BY 1 ORDER BY 1$$, role),
+                  format('SELECT * FROM unnest(%L::text[]) u', ended), format('%s may end sessions of %s', role, ended))
+  FROM (VALUES ('pmon_nobody', '{}'), ('pmon_guest', '{}'), ('pmon_reader', '{}'), ('pmon_monitor', '{}'),
+               ('pmon_owner', '{pmon_owner}'), ('pmon_member', '{pmon_owner}'), ('pmon_stranger', '{pmon_stranger}'),
+               ('pmon_signaler', '{pmon_owner,pmon_signaler,pmon_stranger}'),
+               ('pmon_super', '{pmon_owner,pmon_signaler,pmon_stranger}')) v (role, ended);
+SELECT open_session('idle superuser', session_user);
+SELECT is((SELECT count(*) FROM rows_of('pmon_signaler', 'pool_monitor_terminate_idle(''1 microsecond'')') r
+            WHERE r ->> 'usename' = session_user), 0::bigint, 'but none of a superuser');
+SELECT cmp_ok((SELECT count(*) FROM rows_of('pmon_super', 'pool_monitor_terminate_idle(''1 microsecond'')') r
+                WHERE r ->> 'usename' = session_user), '>', 0::bigint, 'those only another superuser');
+SELECT dblink_disconnect('idle superuser');
+
+-- Granting and revoking single things
+CREATE FUNCTION change(change text, object text, is_view boolean, whom text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format(change, CASE WHEN is_view THEN 'SELECT ON TABLE ' ELSE 'EXECUTE ON FUNCTION ' END || object, whom);
+END $$;
+
+CREATE TABLE granted (object text, step text, may boolean, expected boolean);
+DO $$
+DECLARE
+    o record;
+BEGIN
+    FOR o IN SELECT * FROM privileges JOIN objects USING (object) WHERE kind = 'all' LOOP
+        PERFORM change('GRANT %s TO %I', o.object, o.view IS NOT NULL, 'pmon_nobody');
+        -- a view alone is not enough: its function decides
+        INSERT INTO granted VALUES (o.object, 'granted', may('pmon_nobody', o.call), o.view IS NULL);
+        PERFORM change('REVOKE %s FROM %I', o.object, o.view IS NOT NULL, 'pmon_nobody');
+        INSERT INTO granted VALUES (o.object, 'revoked', may('pmon_nobody', o.call), false);
+    END LOOP;
+    FOR o IN SELECT * FROM privileges JOIN objects USING (object) WHERE kind IN ('figures', 'own') LOOP
+        PERFORM change('REVOKE %s FROM PUBLIC', o.object, o.view IS NOT NULL, NULL);
+        INSERT INTO granted VALUES (o.object, 'taken from everybody', may('pmon_monitor', o.call), false);
+        PERFORM change('GRANT %s TO %I', o.object, o.view IS NOT NULL, 'pmon_monitor');
+        INSERT INTO granted VALUES (o.object, 'given to one', may('pmon_monitor', o.call), true);
+        INSERT INTO granted VALUES (o.object, 'not given to another', may('pmon_reader', o.call), false);
+        PERFORM change('REVOKE %s FROM %I', o.object, o.view IS NOT NULL, 'pmon_monitor');
+        PERFORM change('GRANT %s TO PUBLIC', o.object, o.view IS NOT NULL, NULL);
+        INSERT INTO granted VALUES (o.object, 'given back', may('pmon_monitor', o.call), true);
+    END LOOP;
+END $$;
+SELECT is(may, expected, format('%s: %s', object, step)) FROM granted;
+
+REVOKE pg_read_all_stats FROM pmon_reader;
+SELECT ok(NOT may('pmon_reader', 'pool_monitor_metrics()'), 'a role that no longer reads all statistics has no metrics');
+SELECT is((SELECT count(*) FROM rows_of('pmon_reader', 'pool_monitor_sessions') r WHERE r::text ~ 'own-|alien-'), 0::bigint,
+          'and sees nothing of the sessions any more');
+GRANT pg_read_all_stats TO pmon_reader;
+REVOKE pmon_owner FROM pmon_member;
+SELECT is((SELECT count(*) FROM rows_of('pmon_member', 'pool_monitor_sessions') r WHERE r::text ~ 'own-|alien-'), 0::bigint,
+          'nor does a role that is no longer a member of the owner');
+GRANT pmon_owner TO pmon_member;
+
+-- Every setting: only the file, or a superuser
+SELECT set_eq($$SELECT name, context FROM pg_settings WHERE name LIKE 'pool\_monitor.%' AND context <> 'sighup'$$,
+              $$VALUES ('pool_monitor.max_groups', 'postmaster'), ('pool_monitor.history_size', 'postmaster'),
+                       ('pool_monitor.track_transactions', 'superuser')$$, 'all other settings are of the configuration file');
+SELECT throws_ok(format('SELECT * FROM seen_by(%L, %L)', role, format('SELECT set_config(%L, %L, false)', name, setting)),
+                 CASE context WHEN 'superuser' THEN '42501' ELSE '55P02' END, NULL, format('%s may not set %s', role, name))
+  FROM unnest('{pmon_nobody, pmon_monitor, pmon_signaler}'::text[]) role, pg_settings WHERE name LIKE 'pool\_monitor.%';
+
+--
 -- Settings and resets
 --
 SELECT throws_ok(format('SELECT * FROM seen_by(%L, %L)', role, call), '42501', NULL,
