@@ -15,6 +15,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "port/pg_bitutils.h"
 #include "port/pg_bswap.h"
 #include "storage/lock.h"
 #include "storage/spin.h"
@@ -176,6 +177,32 @@ pmon_read_sample(int slot, PmonSample *sample)
 	return true;
 }
 
+void
+pmon_prefetch_states(int first, uint64 live)
+{
+	PgBackendStatus *entries = entry_at(first);
+
+	for (; live != 0; live &= live - 1)
+		PmonPrefetch(&entries[pg_rightmost_one_pos64(live)].st_state);
+}
+
+/*
+ * A single word is never torn, so that the change count, which is in another
+ * cache line, has nothing to tell.
+ */
+void
+pmon_read_states(int first, uint64 live, uint8 *states)
+{
+	volatile PgBackendStatus *entries = entry_at(first);
+
+	for (; live != 0; live &= live - 1)
+	{
+		int			i = pg_rightmost_one_pos64(live);
+
+		states[i] = translate_state(entries[i].st_state);
+	}
+}
+
 char *
 pmon_read_query(int slot, int pid)
 {
@@ -185,6 +212,7 @@ pmon_read_query(int slot, int pid)
 	int			attempts = READ_ATTEMPTS;
 	int			before;
 	int			after;
+	size_t		length;
 
 	do
 	{
@@ -195,12 +223,14 @@ pmon_read_query(int slot, int pid)
 			pfree(raw);
 			return NULL;
 		}
-		memcpy(raw, entry->st_activity_raw, pgstat_track_activity_query_size);
+		/* what follows the text is not of interest, and is most of it */
+		length = strnlen(entry->st_activity_raw, pgstat_track_activity_query_size - 1);
+		memcpy(raw, entry->st_activity_raw, length);
 
 		pgstat_end_read_activity(entry, after);
 	} while (!read_is_complete(before, after, &attempts));
 
-	raw[pgstat_track_activity_query_size - 1] = '\0';
+	raw[length] = '\0';
 	query = pgstat_clip_activity(raw);
 	pfree(raw);
 	return query;

@@ -60,7 +60,7 @@ typedef struct PmonSession
 	char		application_name[NAMEDATALEN];
 } PmonSession;
 
-/* What the sampler needs of a session, and no more */
+/* What the policy needs of a session, and no more */
 typedef struct PmonSample
 {
 	int			pid;
@@ -98,6 +98,15 @@ extern int	pmon_reader_slots(void);
  */
 extern bool pmon_read_session(int slot, PmonSession *session);
 extern bool pmon_read_sample(int slot, PmonSample *sample);
+
+/*
+ * Read the states of the sessions in 64 places, from first on: states gets an
+ * element for each set bit of live.  The caller knows that they are logged in.
+ * Nothing but the one word that has the state is read, and its cache line can
+ * be asked for some time before.
+ */
+extern void pmon_prefetch_states(int first, uint64 live);
+extern void pmon_read_states(int first, uint64 live, uint8 *states);
 
 /*
  * The text of the query that the backend in a place shows, palloc'd and cut

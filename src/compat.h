@@ -16,6 +16,15 @@
 #endif
 
 /*
+ * Without them, the server takes spinlocks in their place.  We use them in a
+ * signal handler, and in processes that may take none.
+ */
+#include "port/atomics.h"
+#ifdef PG_HAVE_ATOMIC_U64_SIMULATION
+#error "pool_monitor needs a platform with 64-bit atomic operations"
+#endif
+
+/*
  * libpq-be.h includes the GSSAPI headers when the server was built with
  * GSSAPI, and Debian's server-dev packages do not bring them.  We use none of
  * the GSSAPI fields, and core keeps the offsets in Port the same without them
@@ -111,6 +120,11 @@ PmonMaxBackends(void)
 #define PmonProcSlot(proc)	((int) (proc)->backendId - 1)
 #endif
 
+/* How the files of libraries end; version 14 tells only its own files */
+#ifndef DLSUFFIX
+#define DLSUFFIX	".so"
+#endif
+
 /* Where shared memory is requested */
 #if PG_VERSION_NUM >= 150000
 #define PMON_HAVE_SHMEM_REQUEST_HOOK 1
@@ -197,5 +211,19 @@ PmonInitResultSet(FunctionCallInfo fcinfo)
 	MemoryContextSwitchTo(oldcontext);
 #endif
 }
+
+/* A member that starts a cache line, where the compiler can do that */
+#ifdef pg_attribute_aligned
+#define PMON_STARTS_CACHE_LINE	pg_attribute_aligned(64)
+#else
+#define PMON_STARTS_CACHE_LINE
+#endif
+
+/* Have the memory at an address fetched into the cache; a hint, no more */
+#if defined(__GNUC__) || defined(__clang__)
+#define PmonPrefetch(address)	__builtin_prefetch(address)
+#else
+#define PmonPrefetch(address)	((void) 0)
+#endif
 
 #endif							/* PMON_COMPAT_H */

@@ -105,6 +105,8 @@ answer_request(void)
 		pg_atomic_read_u32(&my_slot->request) != PMON_REQUEST_REQUESTED)
 		return;
 
+	/* the token was written before the request */
+	pg_read_barrier();
 	answer = decide();
 	requester = my_slot->requester;
 	token = pg_atomic_read_u64(&my_slot->request_token);
@@ -148,13 +150,12 @@ void
 pmon_refuse_requests(void)
 {
 	PmonSlot   *slot = my_slot;
-	uint32		expected = PMON_REQUEST_REQUESTED;
 
-	/* from here on the slot may be another session's */
+	/* no more answers from the handler */
 	my_slot = NULL;
-	if (pg_atomic_compare_exchange_u32(&slot->request, &expected,
-									   PMON_REQUEST_SPARED_EXITING) &&
-		slot->requester != NULL)
+	/* whatever it was: who is about to ask is refused too */
+	if (pg_atomic_exchange_u32(&slot->request, PMON_REQUEST_SPARED_EXITING) ==
+		PMON_REQUEST_REQUESTED && slot->requester != NULL)
 		SetLatch(slot->requester);
 }
 

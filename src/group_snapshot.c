@@ -6,6 +6,11 @@
  * The memory is allocated before the lock is taken, for as many as there are
  * and some more.  Where that turns out to be too few, it starts over.
  *
+ * Sessions that log in or end need PmonLock() exclusively, and an LWLock lets
+ * whoever wants it shared in before them.  So that readers, of whom there may
+ * be many and who may be anybody, can not keep them out by taking turns, only
+ * one snapshot is taken at a time.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -22,17 +27,27 @@
 /* Room for what comes while we allocate */
 #define SPARE	16
 
-/* Copy the groups; copies[place] becomes the copy's index.  Wants the lock. */
+/*
+ * Copy the groups; copies[place] becomes the copy's index.  Wants the lock.
+ * The buckets are most of a group, and its end.
+ */
 static void
-copy_groups(PmonGroupSnapshot *snapshot, int *copies)
+copy_groups(PmonGroupSnapshot *snapshot, int *copies, bool with_buckets)
 {
+	Size		bytes = with_buckets ? sizeof(PmonGroup) :
+	offsetof(PmonGroup, counters.hold.buckets);
+
+	StaticAssertStmt(offsetof(PmonGroup, counters.hold.buckets) +
+					 sizeof(((PmonGroup *) 0)->counters.hold.buckets) == sizeof(PmonGroup),
+					 "the buckets must be the last of a group");
+
 	snapshot->ngroups = 0;
 	for (int i = 0; i < pmon->max_groups && snapshot->ngroups < pmon->groups; i++)
 	{
 		if (!pmon_groups[i].in_use)
 			continue;
 		copies[i] = snapshot->ngroups;
-		snapshot->groups[snapshot->ngroups++] = pmon_groups[i];
+		memcpy(&snapshot->groups[snapshot->ngroups++], &pmon_groups[i], bytes);
 	}
 
 	snapshot->napplications = 0;
@@ -45,10 +60,9 @@ copy_groups(PmonGroupSnapshot *snapshot, int *copies)
 
 /* Add what one session has counted so far.  Wants the lock. */
 static void
-add_session(PmonGroup *group, PmonSlot *slot, TimestampTz now,
-			bool with_buckets)
+add_session(PmonGroup *group, int slot, TimestampTz now, bool with_buckets)
 {
-	TimestampTz since = Max(slot->group_since, group->counted_since);
+	TimestampTz since = Max(pmon_slots[slot].group_since, group->counted_since);
 
 	pmon_add_slot(&group->counters.hold, slot, with_buckets);
 	if (now > since)
@@ -61,14 +75,24 @@ add_sessions(PmonGroupSnapshot *snapshot, const int *copies, TimestampTz now,
 {
 	for (int word = 0; word < PmonLiveWords(); word++)
 	{
-		uint64		bits = pg_atomic_read_u64(&pmon_live[word]);
+		uint64		live = pg_atomic_read_u64(&pmon_live[word]);
 
-		for (; bits != 0; bits &= bits - 1)
+		/* each slot is on pages of its own: wait for all of them at once */
+		for (uint64 bits = live; bits != 0; bits &= bits - 1)
 		{
 			PmonSlot   *slot = &pmon_slots[word * 64 + pg_rightmost_one_pos64(bits)];
 
-			if (slot->group != PMON_NONE)
-				add_session(&snapshot->groups[copies[slot->group]], slot, now,
+			PmonPrefetch(slot);
+			PmonPrefetch(&slot->hold);
+		}
+
+		for (uint64 bits = live; bits != 0; bits &= bits - 1)
+		{
+			int			slot = word * 64 + pg_rightmost_one_pos64(bits);
+			int			place = PmonGetMembership(slot).group;
+
+			if (place != PMON_NONE)
+				add_session(&snapshot->groups[copies[place]], slot, now,
 							with_buckets);
 		}
 	}
@@ -102,22 +126,26 @@ pmon_take_snapshot(bool with_buckets)
 		int			room_rejections = *((volatile int *) &pmon->rejections) + SPARE;
 		bool		fits;
 
-		snapshot->groups = MemoryContextAllocHuge(CurrentMemoryContext,
-												  sizeof(PmonGroup) * room);
+		/* zeroed, so that no page is touched first under the lock */
+		snapshot->groups = MemoryContextAllocExtended(CurrentMemoryContext,
+													  sizeof(PmonGroup) * room,
+													  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 		snapshot->applications = palloc(sizeof(PmonApplication) * room_applications);
 		snapshot->rejections = palloc(sizeof(PmonRejection) * room_rejections);
 
+		LWLockAcquire(PmonSnapshotLock(), LW_EXCLUSIVE);
 		LWLockAcquire(PmonLock(), LW_SHARED);
 		fits = pmon->groups <= room &&
 			pmon->applications <= room_applications &&
 			pmon->rejections <= room_rejections;
 		if (fits)
 		{
-			copy_groups(snapshot, copies);
+			copy_groups(snapshot, copies, with_buckets);
 			add_sessions(snapshot, copies, now, with_buckets);
 			copy_rejections(snapshot);
 		}
 		LWLockRelease(PmonLock());
+		LWLockRelease(PmonSnapshotLock());
 
 		if (fits)
 			break;

@@ -23,8 +23,8 @@ typedef struct PmonGroupSnapshot
 
 /*
  * Take a snapshot, palloc'd in the current context.  All of it is as of one
- * instant.  Where the histograms are not wanted, their buckets in sessions
- * are not added.  Takes PmonLock(): shared, while it copies what is in use.
+ * instant.  Where the histograms are not wanted, their buckets are 0.  Takes
+ * PmonSnapshotLock(), and PmonLock(), shared, while it copies what is in use.
  */
 extern PmonGroupSnapshot *pmon_take_snapshot(bool with_buckets);
 

@@ -16,6 +16,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 
 #include "groups.h"
@@ -142,10 +143,27 @@ forget_application(int place)
 	pmon->applications--;
 }
 
+static void
+add_brief(PmonHoldBrief *brief, const PmonHoldBrief *more)
+{
+	brief->transactions += more->transactions;
+	brief->sum += more->sum;
+	brief->square_sum += more->square_sum;
+}
+
+void
+pmon_subtract_brief(PmonHoldBrief *brief, const PmonHoldBrief *less)
+{
+	brief->transactions -= less->transactions;
+	brief->sum -= less->sum;
+	brief->square_sum -= less->square_sum;
+}
+
 /*
  * Remember an application, without groups.  There is a place for it, since
  * there are as many places as groups: if need be, one that has lost its last
- * group gives way.
+ * group gives way.  What it counted stands under "<other>" already; what of
+ * that is in no minute yet will be in one of "<other>".
  */
 static int
 make_application(const char *name)
@@ -155,7 +173,11 @@ make_application(const char *name)
 	int			place;
 
 	if (pmon->first_free_application == PMON_NONE)
+	{
+		add_brief(&pmon_applications[pmon_groups[CATCH_ALL_GROUP].application].moved,
+				  &pmon_applications[pmon->unused_first].moved);
 		forget_application(pmon->unused_first);
+	}
 
 	place = pmon->first_free_application;
 	Assert(place != PMON_NONE);
@@ -204,12 +226,8 @@ note_move(const PmonGroup *group, int to)
 	PmonHoldBrief brief = {0};
 
 	pmon_add_brief(&brief, &group->counters.hold);
-	from_moved->transactions -= brief.transactions;
-	from_moved->sum -= brief.sum;
-	from_moved->square_sum -= brief.square_sum;
-	to_moved->transactions += brief.transactions;
-	to_moved->sum += brief.sum;
-	to_moved->square_sum += brief.square_sum;
+	pmon_subtract_brief(from_moved, &brief);
+	add_brief(to_moved, &brief);
 }
 
 /* The place of the group with that key, or PMON_NONE */
@@ -452,7 +470,8 @@ pmon_restore_application(const PmonApplication *saved)
 		return;
 
 	application = &pmon_applications[place];
-	application->id = saved->id;
+	if (saved->id > 0 && saved->id < PMON_ID_LIMIT)
+		application->id = saved->id;
 	application->moved = saved->moved;
 	application->peak_connections = saved->peak_connections;
 	application->peak_checked_out = saved->peak_checked_out;
@@ -504,12 +523,14 @@ read_double(pg_atomic_uint64 *atomic)
 }
 
 void
-pmon_add_slot(PmonHoldTotals *totals, PmonSlot *slot, bool with_buckets)
+pmon_add_slot(PmonHoldTotals *totals, int slot, bool with_buckets)
 {
-	PmonHoldCounters *hold = &slot->hold;
+	PmonHoldCounters *hold = &pmon_slots[slot].hold;
+	PmonGroup  *group = &pmon_groups[PmonGetMembership(slot).group];
+	uint64		octaves;
 
 	/* forgotten by a reset; the session will clear it when it counts next */
-	if (slot->generation != pmon_groups[slot->group].generation)
+	if (hold->generation != group->generation)
 		return;
 	pg_read_barrier();
 
@@ -519,21 +540,33 @@ pmon_add_slot(PmonHoldTotals *totals, PmonSlot *slot, bool with_buckets)
 	totals->time_max = Max(totals->time_max, pg_atomic_read_u64(&hold->time_max));
 	if (!with_buckets)
 		return;
-	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
-		totals->buckets[i] += pg_atomic_read_u64(&hold->buckets[i]);
+	for (octaves = pg_atomic_read_u64(&hold->octaves); octaves != 0; octaves &= octaves - 1)
+	{
+		int			first = PmonHoldOctaveBucket(pg_rightmost_one_pos64(octaves));
+
+		for (int i = first; i < first + PMON_HOLD_SUB_BUCKETS; i++)
+			totals->buckets[i] += pg_atomic_read_u64(&hold->buckets[i]);
+	}
 }
 
 void
 pmon_clear_slot(PmonSlot *slot)
 {
 	PmonHoldCounters *hold = &slot->hold;
+	uint64		octaves;
 
 	pg_atomic_write_u64(&hold->transactions, 0);
 	pg_atomic_write_u64(&hold->time_sum, 0);
 	pg_atomic_write_u64(&hold->square_sum, 0);
 	pg_atomic_write_u64(&hold->time_max, 0);
-	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
-		pg_atomic_write_u64(&hold->buckets[i], 0);
+	for (octaves = pg_atomic_read_u64(&hold->octaves); octaves != 0; octaves &= octaves - 1)
+	{
+		int			first = PmonHoldOctaveBucket(pg_rightmost_one_pos64(octaves));
+
+		for (int i = first; i < first + PMON_HOLD_SUB_BUCKETS; i++)
+			pg_atomic_write_u64(&hold->buckets[i], 0);
+	}
+	pg_atomic_write_u64(&hold->octaves, 0);
 }
 
 void

@@ -45,8 +45,7 @@ extern void pmon_raise_peak(PmonPeak *peak, int value, TimestampTz at);
  * counters may be cleared only by the session that owns it.  pmon_add_slot()
  * needs the lock in shared mode only.
  */
-extern void pmon_add_slot(PmonHoldTotals *totals, PmonSlot *slot,
-						  bool with_buckets);
+extern void pmon_add_slot(PmonHoldTotals *totals, int slot, bool with_buckets);
 extern void pmon_clear_slot(PmonSlot *slot);
 
 /* Add hold times to hold times.  Needs no lock of its own. */
@@ -55,6 +54,9 @@ extern void pmon_add_hold(PmonHoldTotals *totals, const PmonHoldTotals *more,
 
 /* Add hold times to what sizing needs of them.  Needs no lock of its own. */
 extern void pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals);
+
+/* What is left of that.  Needs no lock of its own. */
+extern void pmon_subtract_brief(PmonHoldBrief *brief, const PmonHoldBrief *less);
 
 /* Add counters to counters.  Needs no lock of its own. */
 extern void pmon_add_counters(PmonCounters *totals, const PmonCounters *more,

@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "history_reader.h"
+#include "local_hash.h"
 
 /* The periods in the making */
 typedef struct HistoryQuery
@@ -57,7 +58,6 @@ typedef struct PeriodKey
 static void
 read_names(HistoryQuery *query)
 {
-	HASHCTL		info = {.keysize = sizeof(uint32),.entrysize = sizeof(ApplicationName)};
 	ApplicationName *names = palloc(sizeof(ApplicationName) * pmon->max_groups);
 	int			n = 0;
 
@@ -73,8 +73,8 @@ read_names(HistoryQuery *query)
 	query->other_id = pmon_applications[0].id;
 	LWLockRelease(PmonLock());
 
-	query->names = hash_create("application names", Max(n, 16), &info,
-							   HASH_ELEM | HASH_BLOBS);
+	query->names = pmon_local_hash("application names", sizeof(uint32),
+								   sizeof(ApplicationName));
 	for (int i = 0; i < n; i++)
 	{
 		ApplicationName *name = hash_search(query->names, &names[i].id, HASH_ENTER, NULL);
@@ -328,8 +328,6 @@ PmonPeriods *
 pmon_read_history(TimestampTz since, TimestampTz until, int64 step,
 				  bool applications)
 {
-	HASHCTL		info = {.keysize = sizeof(PeriodKey),.entrysize = sizeof(PmonPeriod)};
-	HASHCTL		minute_info = {.keysize = sizeof(TimestampTz),.entrysize = sizeof(MinuteCount)};
 	HistoryQuery query = {.since = since,.until = until,.step = step,.applications = applications};
 	PmonPeriods *result = palloc0(sizeof(PmonPeriods));
 	HASH_SEQ_STATUS seq;
@@ -337,8 +335,8 @@ pmon_read_history(TimestampTz since, TimestampTz until, int64 step,
 	int64		samples = 0;
 
 	read_names(&query);
-	query.periods = hash_create("periods", 1024, &info, HASH_ELEM | HASH_BLOBS);
-	query.minutes = hash_create("minutes", 1024, &minute_info, HASH_ELEM | HASH_BLOBS);
+	query.periods = pmon_local_hash("periods", sizeof(PeriodKey), sizeof(PmonPeriod));
+	query.minutes = pmon_local_hash("minutes", sizeof(TimestampTz), sizeof(MinuteCount));
 	count_minutes(&query);
 	add_minutes(&query);
 	add_samples(&query);
@@ -369,7 +367,7 @@ pmon_read_history(TimestampTz since, TimestampTz until, int64 step,
 int64
 pmon_default_step(TimestampTz since, TimestampTz until)
 {
-	static const int64 seconds[] = {
+	static const int seconds[] = {
 		1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
 		2 * 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600
 	};

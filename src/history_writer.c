@@ -4,8 +4,11 @@
  *	  Writes samples to the history, and rolls them up into minutes.
  *
  * The sums of the current minute are in the worker's own memory, by the place
- * of the application.  The transactions of a minute are the difference of the
- * exact counters at its end and at its beginning.
+ * of the application.  The transactions of a minute are what the exact counters
+ * have that is in no minute yet.  PmonApplication.moved keeps account of that,
+ * since it goes with an application wherever its groups are folded to: what an
+ * application counted that came and went within a minute is in that minute
+ * too, under "<other>".
  *
  * A minute that the worker did not finish (it was terminated, and started
  * again) is written in two parts; readers add them up.
@@ -47,7 +50,7 @@ typedef struct ServerMinute
 	uint32		maxima[PMON_FIGURES];
 } ServerMinute;
 
-/* The transactions of one application, in all */
+/* The transactions of one application or pool */
 typedef struct ApplicationTotal
 {
 	uint32		id;
@@ -56,7 +59,7 @@ typedef struct ApplicationTotal
 
 static ServerMinute minute;
 static ApplicationMinute *application_minutes;	/* by place */
-static ApplicationTotal *totals_before; /* by place, at the minute's start */
+static ApplicationTotal *totals_before; /* of pools, at the minute's start */
 static ApplicationTotal *totals_now;
 static uint32 totals_version;	/* pmon_pools_version of totals_before */
 static PmonSampleRecord *sample_record; /* room for the largest of each */
@@ -73,9 +76,12 @@ add_to_total(ApplicationTotal *totals, int place, const PmonHoldTotals *hold)
 		pmon_add_brief(&totals[PmonPoolPlace(pool)].brief, hold);
 }
 
-/* What each application has counted in all, less what came from others */
+/*
+ * What each application has counted that is in no minute yet, and each pool
+ * in all.  With settle, all of that is taken to be in one from now on.
+ */
 static void
-read_totals(ApplicationTotal *totals)
+read_totals(ApplicationTotal *totals, bool settle)
 {
 	int			ngroups = 0;
 
@@ -84,7 +90,7 @@ read_totals(ApplicationTotal *totals)
 		totals[PmonPoolPlace(i)].id = pmon_pool_id(pmon_pools->pools[i].name);
 	pmon_match_groups();
 
-	LWLockAcquire(PmonLock(), LW_SHARED);
+	LWLockAcquire(PmonLock(), settle ? LW_EXCLUSIVE : LW_SHARED);
 	for (int i = 0; i < pmon->max_groups && ngroups < pmon->groups; i++)
 	{
 		PmonGroup  *group = &pmon_groups[i];
@@ -100,27 +106,29 @@ read_totals(ApplicationTotal *totals)
 
 		for (; bits != 0; bits &= bits - 1)
 		{
-			PmonSlot   *slot = &pmon_slots[word * 64 + pg_rightmost_one_pos64(bits)];
+			int			slot = word * 64 + pg_rightmost_one_pos64(bits);
+			int			place = PmonGetMembership(slot).group;
 			PmonHoldTotals hold;
 
-			if (slot->group == PMON_NONE)
+			if (place == PMON_NONE)
 				continue;
 			hold.transactions = hold.time_sum = hold.time_max = 0;
 			hold.square_sum = 0;
 			pmon_add_slot(&hold, slot, false);
-			add_to_total(totals, slot->group, &hold);
+			add_to_total(totals, place, &hold);
 		}
 	}
 	for (int i = 0; i < pmon->max_groups; i++)
 	{
 		PmonApplication *application = &pmon_applications[i];
+		PmonHoldBrief counted = totals[i].brief;
 
 		if (!application->in_use)
 			continue;
 		totals[i].id = application->id;
-		totals[i].brief.transactions -= application->moved.transactions;
-		totals[i].brief.sum -= application->moved.sum;
-		totals[i].brief.square_sum -= application->moved.square_sum;
+		pmon_subtract_brief(&totals[i].brief, &application->moved);
+		if (settle)
+			application->moved = counted;
 	}
 	LWLockRelease(PmonLock());
 }
@@ -133,7 +141,7 @@ pmon_history_writer_init(void)
 	totals_now = palloc(sizeof(ApplicationTotal) * PmonPlaces());
 	sample_record = palloc0(PmonRingMaxRecord(pmon_sample_ring->size));
 	minute_record = palloc0(PmonRingMaxRecord(pmon_minute_ring->size));
-	read_totals(totals_before);
+	read_totals(totals_before, true);
 	totals_version = pmon_pools_version;
 	minute.samples = 0;
 }
@@ -170,28 +178,32 @@ write_sample(const PmonServerSample *sample, uint32 rejected, uint32 terminated)
 	pmon_ring_append(pmon_sample_ring, &record->record);
 }
 
+/* The place of an application has gone to another one: fold its minute. */
+static void
+fold_minute(ApplicationMinute *application)
+{
+	ApplicationMinute *other = &application_minutes[OTHER_PLACE];
+
+	if (!PmonIsPoolId(application->id))
+	{
+		other->id = pmon_applications[OTHER_PLACE].id;
+		for (int f = 0; f < PMON_FIGURES; f++)
+		{
+			other->sums[f] += application->sums[f];
+			other->maxima[f] = Max(other->maxima[f], application->maxima[f]);
+		}
+	}
+	memset(application, 0, sizeof(*application));
+}
+
 /* Add one application's sample to its minute. */
 static void
 roll_up_application(const PmonApplicationSample *sample)
 {
 	ApplicationMinute *application = &application_minutes[sample->place];
 
-	/* the place had another one earlier in this minute: fold an application */
 	if (application->id != 0 && application->id != sample->id)
-	{
-		ApplicationMinute *other = &application_minutes[OTHER_PLACE];
-
-		if (!PmonIsPoolId(application->id))
-		{
-			other->id = pmon_applications[OTHER_PLACE].id;
-			for (int f = 0; f < PMON_FIGURES; f++)
-			{
-				other->sums[f] += application->sums[f];
-				other->maxima[f] = Max(other->maxima[f], application->maxima[f]);
-			}
-		}
-		memset(application, 0, sizeof(*application));
-	}
+		fold_minute(application);
 
 	application->id = sample->id;
 	for (int f = 0; f < PMON_FIGURES; f++)
@@ -221,30 +233,28 @@ roll_up(const PmonServerSample *sample, uint32 rejected, uint32 terminated)
 }
 
 /*
- * What an application or a pool counted between two readings.  Where an
- * application counts less than before, it was reset, and has counted what it
- * shows now since.  A pool may count less for other reasons, and a new one
- * takes groups that have counted long before it: there we do not know.
+ * What an application or a pool counted in this minute.  For a pool that is
+ * the difference of two readings.  Where it counts less than before, or is
+ * new, groups have come or gone that have counted long before: there we do
+ * not know.
  */
 static PmonHoldBrief
-transactions_between(const ApplicationTotal *before, const ApplicationTotal *now)
+transactions_of_minute(const ApplicationTotal *before, const ApplicationTotal *now)
 {
-	bool		grown = before->id == now->id &&
-	before->brief.transactions <= now->brief.transactions;
-	PmonHoldBrief difference = now->brief;
+	PmonHoldBrief brief = now->brief;
 
-	if (!grown && PmonIsPoolId(now->id))
-		memset(&difference, 0, sizeof(difference));
-	if (grown)
+	if (PmonIsPoolId(now->id))
 	{
-		difference.transactions -= before->brief.transactions;
-		difference.sum -= before->brief.sum;
-		difference.square_sum -= before->brief.square_sum;
+		if (before->id == now->id &&
+			before->brief.transactions <= now->brief.transactions)
+			pmon_subtract_brief(&brief, &before->brief);
+		else
+			memset(&brief, 0, sizeof(brief));
 	}
-	difference.transactions = Max(difference.transactions, 0);
-	difference.sum = Max(difference.sum, 0);
-	difference.square_sum = Max(difference.square_sum, 0);
-	return difference;
+	brief.transactions = Max(brief.transactions, 0);
+	brief.sum = Max(brief.sum, 0);
+	brief.square_sum = Max(brief.square_sum, 0);
+	return brief;
 }
 
 /* Fill in one application's entry.  Returns false if there is nothing in it. */
@@ -252,8 +262,8 @@ static bool
 make_minute_entry(int place, PmonMinuteEntry *entry)
 {
 	ApplicationMinute *application = &application_minutes[place];
-	PmonHoldBrief brief = transactions_between(&totals_before[place],
-											   &totals_now[place]);
+	PmonHoldBrief brief = transactions_of_minute(&totals_before[place],
+												 &totals_now[place]);
 
 	if (application->id == 0 &&
 		(totals_now[place].id == 0 || brief.transactions == 0))
@@ -284,7 +294,13 @@ finish_minute(void)
 	ApplicationTotal *swap;
 	int			n = 0;
 
-	read_totals(totals_now);
+	read_totals(totals_now, true);
+	for (int i = 0; i < pmon->max_groups; i++)
+	{
+		if (application_minutes[i].id != 0 && totals_now[i].id != 0 &&
+			application_minutes[i].id != totals_now[i].id)
+			fold_minute(&application_minutes[i]);
+	}
 	for (int i = 0; i < PmonPlaces() && n < pmon_max_minute_entries(); i++)
 	{
 		if (make_minute_entry(i, &record->entries[n]))
@@ -324,7 +340,7 @@ notice_new_pools(void)
 	if (totals_version == pmon_pools_version)
 		return;
 	totals_version = pmon_pools_version;
-	read_totals(totals_now);
+	read_totals(totals_now, false);
 	memcpy(&totals_before[PmonPoolPlace(0)], &totals_now[PmonPoolPlace(0)],
 		   sizeof(ApplicationTotal) * PMON_MAX_POOLS);
 }
@@ -351,7 +367,7 @@ notice_reset(void)
 	noticed = resets;
 	memset(&minute, 0, sizeof(minute));
 	memset(application_minutes, 0, sizeof(ApplicationMinute) * PmonPlaces());
-	read_totals(totals_before);
+	read_totals(totals_before, true);
 }
 
 void

@@ -13,14 +13,12 @@
 
 #include "hold_histogram.h"
 
-#define SUB_BUCKETS		(1 << PMON_HOLD_SUB_BITS)
-
 int
 pmon_hold_bucket(uint64 microseconds)
 {
 	int			top_bit;
 
-	if (microseconds < SUB_BUCKETS)
+	if (microseconds < PMON_HOLD_SUB_BUCKETS)
 		return (int) microseconds;
 
 	top_bit = pg_leftmost_one_pos64(microseconds);
@@ -29,18 +27,18 @@ pmon_hold_bucket(uint64 microseconds)
 
 	return ((top_bit - PMON_HOLD_SUB_BITS + 1) << PMON_HOLD_SUB_BITS) +
 		(int) ((microseconds >> (top_bit - PMON_HOLD_SUB_BITS)) &
-			   (SUB_BUCKETS - 1));
+			   (PMON_HOLD_SUB_BUCKETS - 1));
 }
 
 uint64
 pmon_hold_bucket_start(int bucket)
 {
-	int			octave = bucket >> PMON_HOLD_SUB_BITS;
-	uint64		sub = bucket & (SUB_BUCKETS - 1);
+	int			octave = PmonHoldOctave(bucket);
+	uint64		sub = bucket & (PMON_HOLD_SUB_BUCKETS - 1);
 
 	if (octave == 0)
 		return sub;
-	return (SUB_BUCKETS + sub) << (octave - 1);
+	return (PMON_HOLD_SUB_BUCKETS + sub) << (octave - 1);
 }
 
 double

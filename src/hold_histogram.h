@@ -20,6 +20,11 @@
 #define PMON_HOLD_BUCKETS \
 	((PMON_HOLD_MAX_BITS - PMON_HOLD_SUB_BITS + 1) << PMON_HOLD_SUB_BITS)
 
+/* The power of two that a bucket is in, as its number, and that one's buckets */
+#define PMON_HOLD_SUB_BUCKETS	(1 << PMON_HOLD_SUB_BITS)
+#define PmonHoldOctave(bucket)	((bucket) >> PMON_HOLD_SUB_BITS)
+#define PmonHoldOctaveBucket(octave)	((octave) << PMON_HOLD_SUB_BITS)
+
 /* The bucket of a hold time in microseconds: 0 to PMON_HOLD_BUCKETS - 1. */
 extern int	pmon_hold_bucket(uint64 microseconds);
 

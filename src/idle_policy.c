@@ -145,15 +145,18 @@ after(TimestampTz start, int64 milliseconds)
  * session has two, of which the earlier one counts.
  */
 static void
-find_limit(const Limits *limits, PmonIdleSession *session)
+find_limit(const PmonIdlePolicy *policy, const Limits *limits,
+		   PmonIdleSession *session)
 {
+	TimestampTz idle_since = PmonCountsFrom(policy, session->state_change);
+
 	if (is_in_transaction(session->state))
 	{
 		if (limits->in_transaction == 0)
 			return;
 		session->reason = PMON_END_IDLE_IN_TRANSACTION;
 		session->limit = limits->in_transaction;
-		session->ends_at = after(session->state_change, limits->in_transaction);
+		session->ends_at = after(idle_since, limits->in_transaction);
 		return;
 	}
 
@@ -161,12 +164,13 @@ find_limit(const Limits *limits, PmonIdleSession *session)
 	{
 		session->reason = PMON_END_IDLE;
 		session->limit = limits->idle;
-		session->ends_at = after(session->state_change, limits->idle);
+		session->ends_at = after(idle_since, limits->idle);
 	}
 	if (limits->lifetime > 0)
 	{
 		/* not before it was found idle */
-		TimestampTz at = Max(after(session->backend_start, limits->lifetime),
+		TimestampTz connected = PmonCountsFrom(policy, session->backend_start);
+		TimestampTz at = Max(after(connected, limits->lifetime),
 							 session->state_change);
 
 		if (session->ends_at == 0 || at < session->ends_at)
@@ -198,7 +202,7 @@ judge(const PmonIdlePolicy *policy, PmonIdleSession *session)
 	if (session->state != PMON_STATE_IDLE && !is_in_transaction(session->state))
 		return;
 
-	find_limit(&limits, session);
+	find_limit(policy, &limits, session);
 	if (session->reason == PMON_END_NONE)
 	{
 		if (has_timeout_0(policy, session, &limits))

@@ -15,6 +15,11 @@
  * come below the utilization that it asks for, and never so many that a pool
  * has fewer idle sessions left than it wants to keep.
  *
+ * Ages are by the wall clock, since that is what the server notes.  When it is
+ * set forward, all sessions would have been idle for long at once; so nothing
+ * counts from before it was set.  When it is set back, what was noted before
+ * is in the future, and counts when that is over.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef PMON_IDLE_POLICY_H
@@ -59,6 +64,7 @@ typedef struct PmonIdlePolicy
 	int			connections;	/* sessions there are */
 	int			slots;			/* for ordinary roles */
 	TimestampTz now;
+	TimestampTz clock_set_at;	/* when the clock was set last, or 0 */
 } PmonIdlePolicy;
 
 /* What is known of a session, and what the policy makes of it */
@@ -85,6 +91,13 @@ typedef struct PmonIdleSession
 	/* decided by pmon_choose_sessions() */
 	bool		chosen;
 } PmonIdleSession;
+
+/* From when on a time that lasts since then counts */
+static inline TimestampTz
+PmonCountsFrom(const PmonIdlePolicy *policy, TimestampTz since)
+{
+	return Max(since, policy->clock_set_at);
+}
 
 /* Is there any limit that could apply to anybody? */
 extern bool pmon_policy_is_on(const PmonIdlePolicy *policy);

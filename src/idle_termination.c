@@ -16,7 +16,10 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include <math.h>
+
 #include "port/pg_bitutils.h"
+#include "portability/instr_time.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -29,6 +32,9 @@
 
 /* A request that is not answered within this time has failed */
 #define ANSWER_TIME		(5 * USECS_PER_SEC)
+
+/* The clock was set if it differs from the monotonic one by so much more */
+#define CLOCK_STEP		USECS_PER_SEC
 
 /* A request on its way */
 typedef struct Request
@@ -45,6 +51,7 @@ static int	nrequests = 0;
 static TimestampTz *failed;		/* by slot: the idle period not to ask about */
 static TimestampTz *dry_run;	/* by slot: the idle period that is recorded */
 static TimestampTz *spared;		/* likewise */
+static TimestampTz *locked;		/* likewise: an advisory lock was found in it */
 static MemoryContext lock_context;
 
 void
@@ -55,6 +62,7 @@ pmon_termination_init(void)
 	failed = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	dry_run = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	spared = palloc0(sizeof(TimestampTz) * pmon->max_backends);
+	locked = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	lock_context = AllocSetContextCreate(CurrentMemoryContext,
 										 "pool_monitor locks",
 										 ALLOCSET_DEFAULT_SIZES);
@@ -73,6 +81,54 @@ pmon_get_policy(PmonIdlePolicy *policy, TimestampTz now)
 	policy->connections = 0;
 	policy->slots = pmon_ordinary_slots();
 	policy->now = now;
+	policy->clock_set_at = pmon != NULL ?
+		(TimestampTz) pg_atomic_read_u64(&pmon->clock_set_at) : 0;
+}
+
+static int64
+monotonic_us(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}
+
+/*
+ * Read the wall clock, and notice when it was set since the last time.  Both
+ * clocks must be read in one go, so where this process was stopped between
+ * them, they are read again; at worst a step is seen that was none, and ends
+ * come later.
+ */
+static TimestampTz
+read_clock(void)
+{
+	TimestampTz now;
+	int64		before;
+	int64		offset;
+	int64		set_by;
+	int			attempts = 10;
+
+	do
+	{
+		before = monotonic_us();
+		now = GetCurrentTimestamp();
+	} while (monotonic_us() - before > CLOCK_STEP / 2 && --attempts > 0);
+
+	offset = now - before;
+	set_by = offset - pmon->clock_offset;
+	if (pmon->clock_offset != 0 &&
+		(set_by > CLOCK_STEP || set_by < -CLOCK_STEP))
+	{
+		pg_atomic_write_u64(&pmon->clock_set_at, (uint64) now);
+		ereport(LOG,
+				(errmsg("the system clock was set %s by %.3f s",
+						set_by > 0 ? "forward" : "back",
+						fabs((double) set_by) / USECS_PER_SEC),
+				 errdetail("Times that pool_monitor measures while that happens are wrong by as much; no session is ended for it.")));
+	}
+	pmon->clock_offset = offset;
+	return now;
 }
 
 /* Is the session one that we have asked, or that counts as gone? */
@@ -95,7 +151,7 @@ read_session(int slot, PmonIdleSession *session)
 {
 	PmonSample	sample;
 
-	if (*((volatile int *) &pmon_slots[slot].group) == PMON_NONE ||
+	if (PmonGetMembership(slot).group == PMON_NONE ||
 		!pmon_read_sample(slot, &sample))
 		return false;
 
@@ -108,6 +164,9 @@ read_session(int slot, PmonIdleSession *session)
 	session->backend_start = sample.backend_start;
 	session->superuser = pmon_slots[slot].superuser;
 	session->listening = pmon_slots[slot].listening;
+
+	/* while it is idle it can not release a lock */
+	session->advisory_lock = locked[slot] == sample.state_change;
 	return true;
 }
 
@@ -158,7 +217,11 @@ pmon_mark_advisory_locks(PmonIdleSession *judged, int n)
 		judged[i].advisory_lock = holds[judged[i].slot];
 }
 
-/* The same in a context of its own, since the worker lives for long */
+/*
+ * The same in a context of its own, since the worker lives for long.  What is
+ * found is remembered, so that one session with a lock does not make us read
+ * all locks of the server with every sample.
+ */
 static void
 mark_advisory_locks(int n)
 {
@@ -167,6 +230,12 @@ mark_advisory_locks(int n)
 	pmon_mark_advisory_locks(sessions, n);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextReset(lock_context);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (sessions[i].advisory_lock)
+			locked[sessions[i].slot] = sessions[i].state_change;
+	}
 }
 
 /* Ask one session to end, or only record that we would. */
@@ -196,7 +265,7 @@ end_session(const PmonIdleSession *session, TimestampTz now)
 void
 pmon_end_idle_sessions(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = read_clock();
 	PmonIdlePolicy policy;
 	int			n;
 

@@ -246,7 +246,9 @@ close_incident(PmonIncident *incident)
 {
 	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
 	update_peak(incident);
-	incident->ended_at = GetCurrentTimestamp();
+
+	/* not before it started, even if the clock was set back */
+	incident->ended_at = Max(GetCurrentTimestamp(), incident->started_at);
 	pmon_incidents->current = 0;
 	LWLockRelease(PmonIncidentLock());
 
@@ -334,7 +336,8 @@ pmon_check_utilization(int connections)
 	if (connections > PmonIncidentAt(current)->at_peak.connections)
 		update_holders(PmonIncidentAt(current));
 
-	if (percent >= pmon_warning_threshold)
+	/* whichever is lower, or an incident would end and begin in turns */
+	if (percent >= Min(pmon_warning_threshold, pmon_critical_threshold))
 		pmon_incidents->healthy_since = 0;
 	else if (is_over(GetCurrentTimestamp()))
 	{

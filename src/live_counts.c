@@ -35,18 +35,6 @@ pmon_count_session(PmonCounts *counts, const PmonSession *session)
 	keep_older(&counts->oldest_state, session->state_change);
 }
 
-void
-pmon_merge_counts(PmonCounts *counts, const PmonCounts *more)
-{
-	counts->connections += more->connections;
-	for (int i = 0; i < PMON_STATES; i++)
-		counts->states[i] += more->states[i];
-	keep_older(&counts->oldest_idle, more->oldest_idle);
-	keep_older(&counts->oldest_transaction, more->oldest_transaction);
-	keep_older(&counts->oldest_session, more->oldest_session);
-	keep_older(&counts->oldest_state, more->oldest_state);
-}
-
 int
 pmon_checked_out(const PmonCounts *counts)
 {

@@ -24,9 +24,6 @@ typedef struct PmonCounts
 /* Add one session. */
 extern void pmon_count_session(PmonCounts *counts, const PmonSession *session);
 
-/* Add what others have counted. */
-extern void pmon_merge_counts(PmonCounts *counts, const PmonCounts *more);
-
 /* Sessions that hold a transaction or run a statement */
 extern int	pmon_checked_out(const PmonCounts *counts);
 

@@ -11,6 +11,7 @@
 #include "group_snapshot.h"
 #include "guc.h"
 #include "live_pools.h"
+#include "local_hash.h"
 
 /* A name, or NULL for what has been dropped */
 typedef struct CachedName
@@ -21,6 +22,7 @@ typedef struct CachedName
 
 struct PmonNames
 {
+	MemoryContext context;
 	HTAB	   *databases;
 	HTAB	   *roles;
 };
@@ -28,17 +30,18 @@ struct PmonNames
 PmonNames *
 pmon_begin_matching(void)
 {
-	HASHCTL		info = {.keysize = sizeof(Oid),.entrysize = sizeof(CachedName)};
 	PmonNames  *names = palloc(sizeof(PmonNames));
 
-	names->databases = hash_create("database names", 16, &info, HASH_ELEM | HASH_BLOBS);
-	names->roles = hash_create("role names", 16, &info, HASH_ELEM | HASH_BLOBS);
+	names->context = CurrentMemoryContext;
+	names->databases = pmon_local_hash("database names", sizeof(Oid), sizeof(CachedName));
+	names->roles = pmon_local_hash("role names", sizeof(Oid), sizeof(CachedName));
 	return names;
 }
 
 static const char *
-cached_name(HTAB *cache, Oid oid, bool is_database)
+cached_name(PmonNames *names, Oid oid, bool is_database)
 {
+	HTAB	   *cache = is_database ? names->databases : names->roles;
 	CachedName *entry;
 	bool		found;
 
@@ -46,9 +49,26 @@ cached_name(HTAB *cache, Oid oid, bool is_database)
 		return NULL;
 	entry = hash_search(cache, &oid, HASH_ENTER, &found);
 	if (!found)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(names->context);
+
 		entry->name = is_database ? get_database_name(oid) :
 			GetUserNameFromId(oid, true);
+		MemoryContextSwitchTo(oldcontext);
+	}
 	return entry->name;
+}
+
+const char *
+pmon_live_database(PmonNames *names, Oid databaseid)
+{
+	return cached_name(names, databaseid, true);
+}
+
+const char *
+pmon_live_role(PmonNames *names, Oid userid)
+{
+	return cached_name(names, userid, false);
 }
 
 int
@@ -59,8 +79,8 @@ pmon_live_pool(PmonNames *names, const PmonSession *session)
 	if (pmon_pools->npools == 0)
 		return -1;
 	subject.application_name = session->application_name;
-	subject.datname = cached_name(names->databases, session->databaseid, true);
-	subject.usename = cached_name(names->roles, session->userid, false);
+	subject.datname = pmon_live_database(names, session->databaseid);
+	subject.usename = pmon_live_role(names, session->userid);
 	subject.client = session->client_addr;
 	return pmon_pools_match(pmon_pools, &subject);
 }

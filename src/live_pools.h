@@ -20,6 +20,10 @@ typedef struct PmonNames PmonNames;
 /* Start to match sessions.  Allocates in the current memory context. */
 extern PmonNames *pmon_begin_matching(void);
 
+/* The name of a database or a role; NULL for what has been dropped */
+extern const char *pmon_live_database(PmonNames *names, Oid databaseid);
+extern const char *pmon_live_role(PmonNames *names, Oid userid);
+
 /* The pool of a session, as an index of pmon_pools, or -1 */
 extern int	pmon_live_pool(PmonNames *names, const PmonSession *session);
 

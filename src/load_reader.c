@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "load_reader.h"
+#include "local_hash.h"
 
 /* How far samples may be below the truth: three standard deviations */
 #define SAMPLING_SIGMAS		3.0
@@ -101,13 +102,17 @@ add_brief(PmonHoldBrief *brief, const PmonMinuteEntry *minute)
 }
 
 static void
-add_minute(HTAB *table, const PmonMinuteRecord *minute)
+add_minute(HTAB *table, const PmonMinuteRecord *minute,
+		   bool (*wanted) (uint32 id))
 {
 	for (int i = 0; i < minute->record.count; i++)
 	{
 		const PmonMinuteEntry *read = &minute->entries[i];
-		Entry	   *entry = find_entry(table, read->id);
+		Entry	   *entry;
 
+		if (!wanted(read->id))
+			continue;
+		entry = find_entry(table, read->id);
 		if (entry->minute != minute->at)
 			finish_minute(entry);
 		entry->minute = minute->at;
@@ -121,7 +126,7 @@ add_minute(HTAB *table, const PmonMinuteRecord *minute)
 }
 
 static void
-read_minutes(HTAB *table, TimestampTz since)
+read_minutes(HTAB *table, TimestampTz since, bool (*wanted) (uint32 id))
 {
 	PmonRingReader reader;
 	PmonMinuteRecord *minute;
@@ -131,7 +136,7 @@ read_minutes(HTAB *table, TimestampTz since)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (minute->at >= since)
-			add_minute(table, minute);
+			add_minute(table, minute, wanted);
 	}
 	pfree(reader.buffer);
 }
@@ -152,7 +157,7 @@ finish_sample_minute(Entry *entry)
 
 static void
 add_sample(HTAB *table, const PmonSampleRecord *sample,
-		   int64 (*capacity) (uint32 id))
+		   bool (*wanted) (uint32 id), int64 (*capacity) (uint32 id))
 {
 	TimestampTz minute = sample->at - sample->at % USECS_PER_MINUTE;
 
@@ -160,9 +165,12 @@ add_sample(HTAB *table, const PmonSampleRecord *sample,
 	{
 		const PmonSampleEntry *read = &sample->entries[i];
 		int			checked_out = read->figures[PMON_CHECKED_OUT];
-		Entry	   *entry = find_entry(table, read->id);
+		Entry	   *entry;
 		int64		full_at;
 
+		if (!wanted(read->id))
+			continue;
+		entry = find_entry(table, read->id);
 		if (entry->counts == NULL)
 			entry->counts = palloc0(sizeof(int) * MAX_COUNTED);
 		entry->counts[Min(checked_out, MAX_COUNTED - 1)]++;
@@ -183,7 +191,8 @@ add_sample(HTAB *table, const PmonSampleRecord *sample,
 
 /* Read the samples.  Returns how many there were, whoever they show. */
 static int64
-read_samples(HTAB *table, TimestampTz since, int64 (*capacity) (uint32 id))
+read_samples(HTAB *table, TimestampTz since, bool (*wanted) (uint32 id),
+			 int64 (*capacity) (uint32 id))
 {
 	PmonRingReader reader;
 	PmonSampleRecord *sample;
@@ -195,7 +204,7 @@ read_samples(HTAB *table, TimestampTz since, int64 (*capacity) (uint32 id))
 		CHECK_FOR_INTERRUPTS();
 		if (sample->at < since)
 			continue;
-		add_sample(table, sample, capacity);
+		add_sample(table, sample, wanted, capacity);
 		samples++;
 	}
 	pfree(reader.buffer);
@@ -218,17 +227,17 @@ percentile_99(const Entry *entry, int64 samples)
 }
 
 PmonLoad *
-pmon_read_load(TimestampTz since, int64 (*capacity) (uint32 id), int *nloads)
+pmon_read_load(TimestampTz since, bool (*wanted) (uint32 id),
+			   int64 (*capacity) (uint32 id), int *nloads)
 {
-	HASHCTL		info = {.keysize = sizeof(uint32),.entrysize = sizeof(Entry)};
-	HTAB	   *table = hash_create("load", 64, &info, HASH_ELEM | HASH_BLOBS);
+	HTAB	   *table = pmon_local_hash("load", sizeof(uint32), sizeof(Entry));
 	PmonLoad   *loads;
 	HASH_SEQ_STATUS seq;
 	Entry	   *entry;
 	int64		samples;
 
-	read_minutes(table, since);
-	samples = read_samples(table, since, capacity);
+	read_minutes(table, since, wanted);
+	samples = read_samples(table, since, wanted, capacity);
 
 	*nloads = 0;
 	loads = palloc(sizeof(PmonLoad) * Max(hash_get_num_entries(table), 1));

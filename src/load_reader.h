@@ -32,11 +32,14 @@ typedef struct PmonLoad
 } PmonLoad;
 
 /*
- * Read the load since some time of everything that had transactions in whole
- * minutes since then.  capacity(id) tells where a pool is full; it returns -1
- * for what has no capacity.  Returns a palloc'd array; *nloads is its length.
+ * Read the load since some time of everything that is wanted and had
+ * transactions in whole minutes since then.  There is no bound to the ids in
+ * the history, so wanted(id) has to be true of a bounded number of them.
+ * capacity(id) tells where a pool is full; it returns -1 for what has no
+ * capacity.  Returns a palloc'd array; *nloads is its length.
  */
-extern PmonLoad *pmon_read_load(TimestampTz since, int64 (*capacity) (uint32 id),
+extern PmonLoad *pmon_read_load(TimestampTz since, bool (*wanted) (uint32 id),
+								int64 (*capacity) (uint32 id),
 								int *nloads);
 
 #endif							/* PMON_LOAD_READER_H */

@@ -19,9 +19,13 @@
 
 #define PREFIX		"pool_monitor_"
 
-/* Bounds of the buckets that are exposed, as powers of two of microseconds */
+/*
+ * Bounds of the buckets that are exposed, as powers of two of microseconds.
+ * From 1 ms to 1 min each is twice the one before, so that an interpolated
+ * percentile is off by less than a factor of 2.
+ */
 static const int hold_bounds[] = {
-	8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 22, 24, 26, 28, 32
+	8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 28, 32
 };
 
 typedef enum MetricType
@@ -154,16 +158,16 @@ pmon_metric_name(PmonMetric metric)
 void
 pmon_escape(StringInfo out, const char *text)
 {
-	for (const char *p = text; *p != '\0'; p++)
+	for (const char *p = text;; p++)
 	{
-		if (*p == '\n')
-			appendStringInfoString(out, "\\n");
-		else
-		{
-			if (*p == '\\' || *p == '"')
-				appendStringInfoChar(out, '\\');
-			appendStringInfoChar(out, *p);
-		}
+		size_t		plain = strcspn(p, "\n\\\"");
+
+		appendBinaryStringInfo(out, p, plain);
+		p += plain;
+		if (*p == '\0')
+			break;
+		appendStringInfoChar(out, '\\');
+		appendStringInfoChar(out, *p == '\n' ? 'n' : *p);
 	}
 }
 
@@ -212,7 +216,8 @@ put_label(StringInfo text, const char *name, const char *value)
 	/* the first one follows the brace */
 	if (text->data[text->len - 1] != '{')
 		appendStringInfoChar(text, ',');
-	appendStringInfo(text, "%s=\"", name);
+	appendStringInfoString(text, name);
+	appendStringInfoString(text, "=\"");
 	pmon_escape(text, value);
 	appendStringInfoChar(text, '"');
 }
@@ -224,8 +229,9 @@ put_series(PmonExposition *exposition, const char *suffix,
 {
 	StringInfo text = &exposition->text;
 
-	appendStringInfo(text, PREFIX "%s%s", descriptors[exposition->family].name,
-					 suffix);
+	appendStringInfoString(text, PREFIX);
+	appendStringInfoString(text, descriptors[exposition->family].name);
+	appendStringInfoString(text, suffix);
 	if ((labels != NULL && labels->n > 0) || extra != NULL)
 	{
 		appendStringInfoChar(text, '{');
@@ -238,31 +244,40 @@ put_series(PmonExposition *exposition, const char *suffix,
 	appendStringInfoChar(text, ' ');
 }
 
-/* value / 10^decimals into a buffer, without rounding */
-static const char *
-format_decimal(char *buf, size_t size, int64 value, int decimals)
-{
-	uint64		scale = 1;
-	uint64		magnitude = value < 0 ? 0 - (uint64) value : (uint64) value;
+/* The longest number: a sign, the digits of a 64-bit integer, a point */
+#define MAX_NUMBER	24
 
-	for (int i = 0; i < decimals; i++)
-		scale *= 10;
-	if (decimals == 0)
-		snprintf(buf, size, "%s" UINT64_FORMAT, value < 0 ? "-" : "", magnitude);
-	else
-		snprintf(buf, size, "%s" UINT64_FORMAT ".%0*llu", value < 0 ? "-" : "",
-				 magnitude / scale, decimals,
-				 (unsigned long long) (magnitude % scale));
-	return buf;
+/*
+ * value / 10^decimals, without rounding, at the end of a buffer of MAX_NUMBER
+ * bytes.  A histogram is mostly numbers, and printf() would be most of its
+ * cost.
+ */
+static const char *
+format_decimal(char *buf, int64 value, int decimals)
+{
+	uint64		magnitude = value < 0 ? 0 - (uint64) value : (uint64) value;
+	char	   *p = buf + MAX_NUMBER - 1;
+
+	*p = '\0';
+	for (int digits = 0; magnitude != 0 || digits <= decimals; digits++)
+	{
+		if (digits == decimals && decimals > 0)
+			*--p = '.';
+		*--p = '0' + magnitude % 10;
+		magnitude /= 10;
+	}
+	if (value < 0)
+		*--p = '-';
+	return p;
 }
 
 static void
 put_decimal(PmonExposition *exposition, int64 value, int decimals)
 {
-	char		buf[64];
+	char		buf[MAX_NUMBER];
 
-	appendStringInfo(&exposition->text, "%s\n",
-					 format_decimal(buf, sizeof(buf), value, decimals));
+	appendStringInfoString(&exposition->text, format_decimal(buf, value, decimals));
+	appendStringInfoChar(&exposition->text, '\n');
 }
 
 /* What a sample of the current family ends in */
@@ -310,12 +325,12 @@ pmon_add_histogram(PmonExposition *exposition, const PmonLabels *labels,
 	for (int i = 0; i < lengthof(hold_bounds); i++)
 	{
 		uint64		bound = UINT64CONST(1) << hold_bounds[i];
-		char		le[64];
+		char		le[MAX_NUMBER];
 
 		while (bucket < pmon_hold_bucket(bound))
 			below += counts[bucket++];
-		format_decimal(le, sizeof(le), bound - 1, PMON_MICROSECONDS);
-		put_series(exposition, "_bucket", labels, "le", le);
+		put_series(exposition, "_bucket", labels, "le",
+				   format_decimal(le, bound - 1, PMON_MICROSECONDS));
 		put_decimal(exposition, below, PMON_WHOLE);
 	}
 

@@ -73,22 +73,22 @@ match(int place, uint32 group_id, const PmonClient *client_addr, int *pool)
 int
 pmon_session_pool(int slot)
 {
-	PmonSlot   *session = &pmon_slots[slot];
 	Match	   *known = &sessions[slot];
-	int			place = *((volatile int *) &session->group);
-	uint32		group_id = *((volatile uint32 *) &session->group_id);
-	int			pid = *((volatile int *) &session->pid);
+	PmonMembership membership = PmonGetMembership(slot);
+	int			pid;
 
-	if (pmon_pools->npools == 0 || place == PMON_NONE)
+	if (pmon_pools->npools == 0 || membership.group == PMON_NONE)
 		return -1;
-	if (known->version == pmon_pools_version && known->group_id == group_id &&
-		known->pid == pid)
+	pid = *((volatile int *) &pmon_slots[slot].pid);
+	if (known->version == pmon_pools_version &&
+		known->group_id == membership.group_id && known->pid == pid)
 		return known->pool;
 
-	if (!match(place, group_id, &session->client_addr, &known->pool))
+	if (!match(membership.group, membership.group_id,
+			   &pmon_slots[slot].client_addr, &known->pool))
 		return -1;				/* it moves at this moment */
 	known->version = pmon_pools_version;
-	known->group_id = group_id;
+	known->group_id = membership.group_id;
 	known->pid = pid;
 	return known->pool;
 }

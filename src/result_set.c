@@ -133,8 +133,8 @@ pmon_put_address(PmonRow *row, const PmonClient *address)
 	put(row, InetPGetDatum(value), false);
 }
 
-static void
-put_name_or_oid(PmonRow *row, char *name, Oid oid)
+void
+pmon_put_name(PmonRow *row, const char *name, Oid oid)
 {
 	if (!OidIsValid(oid))
 		pmon_put_null(row);
@@ -147,15 +147,15 @@ put_name_or_oid(PmonRow *row, char *name, Oid oid)
 void
 pmon_put_database(PmonRow *row, Oid databaseid)
 {
-	put_name_or_oid(row, OidIsValid(databaseid) ? get_database_name(databaseid) : NULL,
-					databaseid);
+	pmon_put_name(row, OidIsValid(databaseid) ? get_database_name(databaseid) : NULL,
+				  databaseid);
 }
 
 void
 pmon_put_role(PmonRow *row, Oid userid)
 {
-	put_name_or_oid(row, OidIsValid(userid) ? GetUserNameFromId(userid, true) : NULL,
-					userid);
+	pmon_put_name(row, OidIsValid(userid) ? GetUserNameFromId(userid, true) : NULL,
+				  userid);
 }
 
 void

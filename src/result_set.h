@@ -51,6 +51,9 @@ extern void pmon_put_address(PmonRow *row, const PmonClient *address);
 extern void pmon_put_database(PmonRow *row, Oid databaseid);
 extern void pmon_put_role(PmonRow *row, Oid userid);
 
+/* The same with the name as it has been looked up, NULL if dropped */
+extern void pmon_put_name(PmonRow *row, const char *name, Oid oid);
+
 /* Add the row to the function's result, and empty it for the next one. */
 extern void pmon_add_row(FunctionCallInfo fcinfo, PmonRow *row);
 

@@ -100,7 +100,8 @@ static Size
 copy_record(PmonRingReader *reader)
 {
 	PmonRing   *ring = reader->ring;
-	PmonRecord	header = *(volatile PmonRecord *) record_at(ring, reader->position);
+	volatile PmonRecord *record = record_at(ring, reader->position);
+	PmonRecord	header = {record->size, record->count};
 	Size		to_end = ring->size - reader->position % ring->size;
 
 	if (header.size < sizeof(PmonRecord) || header.size % 8 != 0 ||

@@ -6,7 +6,9 @@
  * Only the slots whose live bit is set are read, so an empty slot costs
  * nothing but its bit.  The sessions are counted by the place of their group,
  * in memory of the worker; then the lock is taken once, to add the groups up
- * by application and to raise their peaks.
+ * by application and to raise their peaks.  What is read of a session is its
+ * state and its group.  The states are scattered over as many cache lines, so
+ * those of the next 64 places are asked for before these 64 are counted.
  *
  * A session's group is read without a lock.  The session may leave it, and
  * the place may go to another group, before the counts are applied: so its id
@@ -61,43 +63,65 @@ pmon_sampler_init(void)
 }
 
 /* Count one session. */
-static void
-count_session(int slot)
+static inline void
+count_session(int slot, PmonState state, bool with_pools)
 {
-	PmonSlot   *session = &pmon_slots[slot];
-	int			place = *((volatile int *) &session->group);
-	uint32		id = *((volatile uint32 *) &session->group_id);
+	PmonMembership membership = PmonGetMembership(slot);
 	GroupSample *group;
-	PmonSample	read;
-	int			pool;
 
 	/* not logged in yet, or no longer there */
-	if (place == PMON_NONE || !pmon_read_sample(slot, &read))
+	if (membership.group == PMON_NONE)
 		return;
 
-	group = &group_samples[place];
+	group = &group_samples[membership.group];
 	if (group->id == 0)
 	{
-		group->id = id;
-		touched[ntouched++] = place;
+		group->id = membership.group_id;
+		touched[ntouched++] = membership.group;
+		/* what apply_groups() reads and writes */
+		PmonPrefetch(&pmon_groups[membership.group].in_use);
+		PmonPrefetch(&pmon_groups[membership.group].peak_checked_out);
 	}
-	group->states[read.state]++;
+	group->states[state]++;
 
-	pool = pmon_session_pool(slot);
-	if (pool >= 0)
-		pool_states[pool][read.state]++;
+	if (with_pools)
+	{
+		int			pool = pmon_session_pool(slot);
+
+		if (pool >= 0)
+			pool_states[pool][state]++;
+	}
 }
 
 static void
 count_sessions(void)
 {
+	bool		with_pools = pmon_pools->npools > 0;
+	uint64		next = pg_atomic_read_u64(&pmon_live[0]);
+
 	ntouched = 0;
+	pmon_prefetch_states(0, next);
 	for (int word = 0; word < PmonLiveWords(); word++)
 	{
-		uint64		bits = pg_atomic_read_u64(&pmon_live[word]);
+		int			first = word * 64;
+		uint64		live = next;
+		uint8		states[64];
 
-		for (; bits != 0; bits &= bits - 1)
-			count_session(word * 64 + pg_rightmost_one_pos64(bits));
+		if (word + 1 < PmonLiveWords())
+		{
+			next = pg_atomic_read_u64(&pmon_live[word + 1]);
+			pmon_prefetch_states(first + 64, next);
+		}
+		if (live == 0)
+			continue;
+
+		pmon_read_states(first, live, states);
+		for (; live != 0; live &= live - 1)
+		{
+			int			i = pg_rightmost_one_pos64(live);
+
+			count_session(first + i, states[i], with_pools);
+		}
 	}
 }
 

@@ -55,8 +55,12 @@ static ClientAuthentication_hook_type prev_authentication_hook = NULL;
 static ProcessUtility_hook_type prev_utility_hook = NULL;
 static ExecutorStart_hook_type prev_executor_start_hook = NULL;
 
-/* This session's slot, and the application name that its group was found by */
+/*
+ * This session's slot, the place of its group as its membership has it, and
+ * the application name that the group was found by
+ */
 static PmonSlot *my_slot = NULL;
+static int	my_group = PMON_NONE;
 static char my_application_name[NAMEDATALEN];
 
 /* A transaction that was aborted and is not cleaned up yet */
@@ -86,11 +90,11 @@ enter_group(TimestampTz now)
 	namestrcpy((Name) my_application_name, current_application_name());
 	pmon_set_group_key(&key, MyDatabaseId, GetAuthenticatedUserId(),
 					   my_application_name);
-	my_slot->group = pmon_enter_group(&key, MyProcPort->database_name,
-									  MyProcPort->user_name,
-									  &my_slot->client_addr, now);
-	my_slot->group_id = pmon_groups[my_slot->group].id;
-	my_slot->generation = pmon_groups[my_slot->group].generation;
+	my_group = pmon_enter_group(&key, MyProcPort->database_name,
+								MyProcPort->user_name,
+								&my_slot->client_addr, now);
+	PmonSetMembership(my_slot - pmon_slots, my_group, pmon_groups[my_group].id);
+	my_slot->hold.generation = pmon_groups[my_group].generation;
 	my_slot->group_since = now;
 }
 
@@ -98,15 +102,17 @@ enter_group(TimestampTz now)
 static void
 leave_group(TimestampTz now)
 {
-	PmonGroup  *group = &pmon_groups[my_slot->group];
+	PmonGroup  *group = &pmon_groups[my_group];
 	TimestampTz since = Max(my_slot->group_since, group->counted_since);
+	int			slot = my_slot - pmon_slots;
 
-	pmon_add_slot(&group->counters.hold, my_slot, true);
+	pmon_add_slot(&group->counters.hold, slot, true);
 	pmon_clear_slot(my_slot);
 	if (now > since)
 		group->counters.session_time += now - since;
-	pmon_leave_group(my_slot->group, now);
-	my_slot->group = PMON_NONE;
+	pmon_leave_group(my_group, now);
+	my_group = PMON_NONE;
+	PmonSetMembership(slot, my_group, 0);
 }
 
 /* The session is complete: count it. */
@@ -121,7 +127,7 @@ log_in(void)
 	enter_group(now);
 	my_slot->group_since = MyStartTimestamp;
 	my_slot->superuser = GetSessionUserIsSuperuser();
-	pmon_groups[my_slot->group].counters.sessions++;
+	pmon_groups[my_group].counters.sessions++;
 	LWLockRelease(PmonLock());
 }
 
@@ -161,15 +167,17 @@ static void
 count_hold_time(uint64 hold)
 {
 	PmonHoldCounters *counters = &my_slot->hold;
-	uint32		generation = pmon_groups[my_slot->group].generation;
+	uint32		generation = pmon_groups[my_group].generation;
 	double		milliseconds = (double) hold / 1000.0;
+	uint64		octaves;
+	int			bucket;
 
 	/* forget what a reset has declared forgotten */
-	if (my_slot->generation != generation)
+	if (my_slot->hold.generation != generation)
 	{
 		pmon_clear_slot(my_slot);
 		pg_write_barrier();
-		my_slot->generation = generation;
+		my_slot->hold.generation = generation;
 	}
 
 	add(&counters->transactions, 1);
@@ -177,7 +185,13 @@ count_hold_time(uint64 hold)
 	add_double(&counters->square_sum, milliseconds * milliseconds);
 	if (hold > pg_atomic_read_u64(&counters->time_max))
 		pg_atomic_write_u64(&counters->time_max, hold);
-	add(&counters->buckets[pmon_hold_bucket(hold)], 1);
+
+	bucket = pmon_hold_bucket(hold);
+	octaves = pg_atomic_read_u64(&counters->octaves) |
+		(UINT64CONST(1) << PmonHoldOctave(bucket));
+	if (octaves != pg_atomic_read_u64(&counters->octaves))
+		pg_atomic_write_u64(&counters->octaves, octaves);
+	add(&counters->buckets[bucket], 1);
 }
 
 /* Move to another group if the application name has changed. */
@@ -255,7 +269,7 @@ pmon_xact_callback(XactEvent event, void *arg)
 		event != XACT_EVENT_ABORT)
 		return;
 
-	if (my_slot->group == PMON_NONE)
+	if (my_group == PMON_NONE)
 	{
 		/* an abort here: the login failed */
 		if (event == XACT_EVENT_COMMIT)
@@ -319,13 +333,12 @@ pmon_session_end(int code, Datum arg)
 {
 	int			slot = my_slot - pmon_slots;
 
-	if (my_slot->group != PMON_NONE)
+	if (my_group != PMON_NONE)
 	{
-		int			group = my_slot->group;
 		TimestampTz now = GetCurrentTimestamp();
 
 		LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
-		count_end(&pmon_groups[group].counters);
+		count_end(&pmon_groups[my_group].counters);
 		leave_group(now);
 		LWLockRelease(PmonLock());
 	}
@@ -344,7 +357,8 @@ take_slot(void)
 	Assert(slot >= 0 && slot < pmon->max_backends);
 	my_slot = &pmon_slots[slot];
 	my_slot->pid = MyProcPid;
-	my_slot->group = PMON_NONE;
+	my_group = PMON_NONE;
+	PmonSetMembership(slot, my_group, 0);
 	pmon_client_from_sockaddr(&MyProcPort->raddr.addr, &my_slot->client_addr);
 	pmon_clear_slot(my_slot);
 	my_slot->listening = false;

@@ -17,10 +17,11 @@
 #include "shared_state.h"
 
 #define LOCK_TRANCHE	"pool_monitor"
-#define LOCKS			3
+#define LOCKS			4
 
 PmonShared *pmon = NULL;
 pg_atomic_uint64 *pmon_live = NULL;
+pg_atomic_uint64 *pmon_memberships = NULL;
 PmonSlot   *pmon_slots = NULL;
 PmonGroup  *pmon_groups = NULL;
 PmonApplication *pmon_applications = NULL;
@@ -67,6 +68,12 @@ PmonTerminationLock(void)
 	return &locks[2].lock;
 }
 
+LWLock *
+PmonSnapshotLock(void)
+{
+	return &locks[3].lock;
+}
+
 bool
 pmon_locks_are_free(void)
 {
@@ -97,6 +104,7 @@ lay_out(char *base, int max_backends, int max_groups)
 
 	PART(pmon, sizeof(PmonShared));
 	PART(pmon_live, mul_size(sizeof(pg_atomic_uint64), (max_backends + 63) / 64));
+	PART(pmon_memberships, mul_size(sizeof(pg_atomic_uint64), max_backends));
 	PART(pmon_slots, mul_size(sizeof(PmonSlot), max_backends));
 	PART(pmon_groups, mul_size(sizeof(PmonGroup), max_groups));
 	PART(pmon_applications, mul_size(sizeof(PmonApplication), max_groups));
@@ -146,7 +154,8 @@ init_slots(void)
 	{
 		PmonHoldCounters *hold = &pmon_slots[i].hold;
 
-		pmon_slots[i].group = PMON_NONE;
+		pg_atomic_init_u64(&pmon_memberships[i], 0);
+		PmonSetMembership(i, PMON_NONE, 0);
 		pg_atomic_init_u32(&pmon_slots[i].request, 0);
 		pg_atomic_init_u64(&pmon_slots[i].request_token, 0);
 		pg_atomic_init_u64(&pmon_slots[i].accepted_token, 0);
@@ -154,6 +163,7 @@ init_slots(void)
 		pg_atomic_init_u64(&hold->time_sum, 0);
 		pg_atomic_init_u64(&hold->square_sum, 0);
 		pg_atomic_init_u64(&hold->time_max, 0);
+		pg_atomic_init_u64(&hold->octaves, 0);
 		for (int j = 0; j < PMON_HOLD_BUCKETS; j++)
 			pg_atomic_init_u64(&hold->buckets[j], 0);
 	}
@@ -213,6 +223,7 @@ pmon_shmem_startup(void)
 		pmon->started_at = GetCurrentTimestamp();
 		pmon->max_backends = max_backends;
 		pmon->max_groups = pmon_max_groups;
+		pg_atomic_init_u64(&pmon->clock_set_at, 0);
 		pg_atomic_init_u64(&pmon->lost_accepts, 0);
 		pg_atomic_init_u64(&pmon->terminated, 0);
 		pg_atomic_init_u64(&pmon->terminated_ever, 0);

@@ -9,6 +9,7 @@
  *
  *		PmonShared			the header: server-wide figures, the worker
  *		live words			one bit for each slot that a session occupies
+ *		PmonMembership[]	one a backend: the group that it is in
  *		PmonSlot[]			one a backend: its own exact counters
  *		PmonGroup[]			one a (database, role, application)
  *		PmonApplication[]	one an application
@@ -49,6 +50,7 @@
 #include "utils/hsearch.h"
 
 #include "client_network.h"
+#include "compat.h"
 #include "hold_histogram.h"
 #include "pools.h"
 
@@ -72,15 +74,19 @@
  * What a session counts for itself.  The session is the only writer; others
  * read single values without a lock, so each is atomic.  Times are in
  * microseconds; square_sum is a double, the sum of squared hold times in
- * milliseconds.
+ * milliseconds.  octaves has a bit for each power of two in whose buckets
+ * anything was counted: those of the others are zero and need not be read.
+ * The buckets of each are a cache line.
  */
 typedef struct PmonHoldCounters
 {
+	uint32		generation;		/* PmonGroup.generation these belong to */
 	pg_atomic_uint64 transactions;
 	pg_atomic_uint64 time_sum;
 	pg_atomic_uint64 square_sum;
 	pg_atomic_uint64 time_max;
-	pg_atomic_uint64 buckets[PMON_HOLD_BUCKETS];
+	pg_atomic_uint64 octaves;
+	pg_atomic_uint64 buckets[PMON_HOLD_BUCKETS] PMON_STARTS_CACHE_LINE;
 } PmonHoldCounters;
 
 /* The same figures at rest: in a group, or added up by a reader */
@@ -102,19 +108,32 @@ typedef struct PmonHoldBrief
 } PmonHoldBrief;
 
 /*
+ * The group that a session is in: one a backend, at its place in the status
+ * array, as an atomic, so that the two figures are always of the same group.
+ * Written by the session under PmonLock(); the worker reads it without, and
+ * checks it against the group before it uses it.
+ *
+ * It is not in PmonSlot because it is all that a sample reads of ours: the
+ * memberships of eight backends share a cache line, where each slot would have
+ * been another one, and another page.
+ */
+typedef struct PmonMembership
+{
+	int			group;			/* PMON_NONE until the session is logged in */
+	uint32		group_id;		/* PmonGroup.id of that group */
+} PmonMembership;
+
+/*
  * One a backend, at its place in the status array.  pid is set before the
- * slot's live bit and cleared after it.  group and what follows it up to hold
- * are written by the session under PmonLock(); the worker reads group and
- * group_id without it and checks them against the group before it uses them.
+ * slot's live bit and cleared after it.  group_since is written by the session
+ * under PmonLock().  What a transaction changes is in two cache lines: that of
+ * the counters and one of the buckets.
  */
 typedef struct PmonSlot
 {
 	int			pid;
-	int			group;			/* PMON_NONE until the session is logged in */
-	uint32		group_id;		/* PmonGroup.id of that group */
-	uint32		generation;		/* PmonGroup.generation hold belongs to */
-	TimestampTz group_since;	/* when the session entered the group */
 	PmonClient	client_addr;	/* set with pid */
+	TimestampTz group_since;	/* when the session entered the group */
 	bool		superuser;		/* set at login */
 	volatile bool listening;	/* to any channel; set by the session */
 
@@ -162,7 +181,7 @@ typedef struct PmonGroup
 	PmonClient	client_addr;
 	bool		in_use;
 	uint32		id;				/* new each time the place is taken */
-	uint32		generation;		/* counts resets: see PmonSlot */
+	uint32		generation;		/* counts resets: see PmonHoldCounters */
 	int			application;	/* place in the applications */
 	int			connections;	/* sessions that are in the group now */
 	PmonPeak	peak_connections;
@@ -186,8 +205,9 @@ typedef struct PmonApplication
 	int			groups;			/* groups of this application */
 	int			lru_prev;		/* the list of applications without groups, */
 	int			lru_next;		/* by when they lost the last; or free places */
-	PmonHoldBrief moved;		/* came from other applications' groups, less
-								 * what went there */
+	PmonHoldBrief moved;		/* what its groups have, but is in a minute of
+								 * the history or came from other
+								 * applications, less what went there */
 	int			connections;
 	PmonPeak	peak_connections;
 	PmonPeak	peak_checked_out;	/* as sampled */
@@ -296,6 +316,14 @@ typedef struct PmonShared
 	 */
 	Latch	   *volatile worker_latch;
 
+	/*
+	 * The wall clock less the monotonic one, in microseconds, as the worker
+	 * has last seen it (0: not yet), and where the wall clock was when it had
+	 * been set (0: it was not).  See idle_policy.h.
+	 */
+	int64		clock_offset;
+	pg_atomic_uint64 clock_set_at;
+
 	/* sessions that accepted our request to end, but were not ended by it */
 	pg_atomic_uint64 lost_accepts;
 
@@ -328,6 +356,7 @@ typedef struct PmonShared
  */
 extern PmonShared *pmon;
 extern pg_atomic_uint64 *pmon_live;
+extern pg_atomic_uint64 *pmon_memberships;
 extern PmonSlot *pmon_slots;
 extern PmonGroup *pmon_groups;
 extern PmonApplication *pmon_applications;
@@ -338,18 +367,40 @@ extern HTAB *pmon_application_hash;
 extern HTAB *pmon_rejection_hash;
 
 /*
- * The locks: of what the memory map above says, of the incidents, and of the
- * record of terminations.  Who needs two takes PmonLock() last.
+ * The locks: of what the memory map above says, of the incidents, of the
+ * record of terminations, and of the right to hold PmonLock() for as long as
+ * it takes to copy all groups.  Who needs two takes PmonLock() last.
  */
 extern LWLock *PmonLock(void);
 extern LWLock *PmonIncidentLock(void);
 extern LWLock *PmonTerminationLock(void);
+extern LWLock *PmonSnapshotLock(void);
 
 /*
  * Is nobody holding any of our locks?  For the postmaster, which can not wait
  * for one: after an immediate shutdown a process may have died with it.
  */
 extern bool pmon_locks_are_free(void);
+
+static inline PmonMembership
+PmonGetMembership(int slot)
+{
+	uint64		bits = pg_atomic_read_u64(&pmon_memberships[slot]);
+	PmonMembership membership;
+
+	memcpy(&membership, &bits, sizeof(membership));
+	return membership;
+}
+
+static inline void
+PmonSetMembership(int slot, int group, uint32 group_id)
+{
+	PmonMembership membership = {.group = group,.group_id = group_id};
+	uint64		bits;
+
+	memcpy(&bits, &membership, sizeof(bits));
+	pg_atomic_write_u64(&pmon_memberships[slot], bits);
+}
 
 /* The number of words at pmon_live */
 #define PmonLiveWords()		((pmon->max_backends + 63) / 64)

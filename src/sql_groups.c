@@ -19,6 +19,7 @@
 #include "group_snapshot.h"
 #include "groups.h"
 #include "live_counts.h"
+#include "local_hash.h"
 #include "result_set.h"
 #include "sql_groups.h"
 
@@ -161,8 +162,11 @@ add_rejections(Table *table)
 	for (int i = 0; i < snapshot->nrejections; i++)
 	{
 		PmonRejection *rejection = &snapshot->rejections[i];
-		Oid			databaseid = get_database_oid(rejection->key.datname, true);
 		Oid			userid = get_role_oid(rejection->key.usename, true);
+		Oid			databaseid = InvalidOid;
+
+		if (table->by_group && OidIsValid(userid))
+			databaseid = get_database_oid(rejection->key.datname, true);
 
 		if (table->by_group && (!OidIsValid(databaseid) || !OidIsValid(userid)))
 			continue;
@@ -257,7 +261,6 @@ add_entry_row(FunctionCallInfo fcinfo, Table *table, const Entry *entry,
 static Datum
 show_table(FunctionCallInfo fcinfo, bool by_group)
 {
-	HASHCTL		info = {.keysize = sizeof(PmonGroupKey),.entrysize = sizeof(Entry)};
 	Table	   *table = palloc0(sizeof(Table));
 	TimestampTz now = GetCurrentTimestamp();
 	HASH_SEQ_STATUS seq;
@@ -266,7 +269,7 @@ show_table(FunctionCallInfo fcinfo, bool by_group)
 	PmonInitResultSet(fcinfo);
 
 	table->by_group = by_group;
-	table->entries = hash_create("groups", 64, &info, HASH_ELEM | HASH_BLOBS);
+	table->entries = pmon_local_hash("groups", sizeof(PmonGroupKey), sizeof(Entry));
 	if (pmon != NULL)
 		table->snapshot = pmon_take_snapshot(true);
 

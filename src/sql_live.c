@@ -16,6 +16,7 @@
 
 #include "incidents.h"
 #include "live_counts.h"
+#include "local_hash.h"
 #include "rejections.h"
 #include "result_set.h"
 #include "shared_state.h"
@@ -179,8 +180,8 @@ add_hidden_row(FunctionCallInfo fcinfo, int connections)
 Datum
 pool_monitor_connections(PG_FUNCTION_ARGS)
 {
-	HASHCTL		info = {.keysize = sizeof(ConnectionKey),.entrysize = sizeof(ConnectionEntry)};
-	HTAB	   *table = hash_create("connections", 256, &info, HASH_ELEM | HASH_BLOBS);
+	HTAB	   *table = pmon_local_hash("connections", sizeof(ConnectionKey),
+										sizeof(ConnectionEntry));
 	HASH_SEQ_STATUS seq;
 	ConnectionEntry *entry;
 	TimestampTz now = GetCurrentTimestamp();
@@ -221,8 +222,7 @@ typedef struct OidEntry
 static Datum
 count_by_oid(FunctionCallInfo fcinfo, size_t member)
 {
-	HASHCTL		info = {.keysize = sizeof(Oid),.entrysize = sizeof(OidEntry)};
-	HTAB	   *table = hash_create("counts", 64, &info, HASH_ELEM | HASH_BLOBS);
+	HTAB	   *table = pmon_local_hash("counts", sizeof(Oid), sizeof(OidEntry));
 	HASH_SEQ_STATUS seq;
 	OidEntry   *entry;
 

@@ -34,6 +34,7 @@
 #include "leaks.h"
 #include "live_counts.h"
 #include "live_pools.h"
+#include "local_hash.h"
 #include "openmetrics.h"
 #include "rejections.h"
 #include "result_set.h"
@@ -198,11 +199,11 @@ count_pools(Metrics *metrics)
 static Metrics *
 read_everything(void)
 {
-	HASHCTL		info = {.keysize = sizeof(Oid),.entrysize = sizeof(CachedName)};
 	Metrics    *metrics = palloc0(sizeof(Metrics));
 
-	metrics->databases = hash_create("database names", 16, &info, HASH_ELEM | HASH_BLOBS);
-	metrics->roles = hash_create("role names", 16, &info, HASH_ELEM | HASH_BLOBS);
+	metrics->databases = pmon_local_hash("database names", sizeof(Oid),
+										 sizeof(CachedName));
+	metrics->roles = pmon_local_hash("role names", sizeof(Oid), sizeof(CachedName));
 	if (pmon != NULL)
 	{
 		metrics->snapshot = pmon_take_snapshot(true);
@@ -338,10 +339,9 @@ put_leak_suspects(Metrics *metrics)
 static GroupTable *
 make_table(void)
 {
-	HASHCTL		info = {.keysize = sizeof(GroupNames),.entrysize = sizeof(SeriesGroup)};
 	GroupTable *table = palloc0(sizeof(GroupTable));
 
-	table->hash = hash_create("groups", 64, &info, HASH_ELEM | HASH_BLOBS);
+	table->hash = pmon_local_hash("groups", sizeof(GroupNames), sizeof(SeriesGroup));
 	copy_name(table->other.names.application_name, PMON_OTHER_APPLICATION);
 	return table;
 }

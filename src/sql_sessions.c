@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "guc.h"
@@ -26,11 +27,13 @@ PG_FUNCTION_INFO_V1(pool_monitor_sessions);
 
 /* What everybody may see of everybody's sessions */
 static void
-put_public_columns(PmonRow *row, const PmonSession *session)
+put_public_columns(PmonRow *row, const PmonSession *session, PmonNames *names)
 {
 	pmon_put_int(row, session->pid);
-	pmon_put_database(row, session->databaseid);
-	pmon_put_role(row, session->userid);
+	pmon_put_name(row, pmon_live_database(names, session->databaseid),
+				  session->databaseid);
+	pmon_put_name(row, pmon_live_role(names, session->userid),
+				  session->userid);
 }
 
 /* idle_limit, terminates_at and exempt; judged is NULL where no limit is set */
@@ -155,15 +158,20 @@ pool_monitor_sessions(PG_FUNCTION_ARGS)
 	int		   *blocks = read_blocks(sessions, nsessions, procs);
 	PmonNames  *names = pmon_begin_matching();
 	PmonIdleSession **judged = judge_sessions(now);
+	MemoryContext row_context;
 
 	PmonInitResultSet(fcinfo);
+	row_context = AllocSetContextCreate(CurrentMemoryContext, "pool_monitor row",
+										ALLOCSET_DEFAULT_SIZES);
 
 	for (int i = 0; i < nsessions; i++)
 	{
 		PmonSession *session = &sessions[i];
-		PmonRow		row = {0};
+		MemoryContext oldcontext = MemoryContextSwitchTo(row_context);
+		PmonRow		row;
 
-		put_public_columns(&row, session);
+		row.ncolumns = 0;
+		put_public_columns(&row, session, names);
 		if (pmon_may_read(session->userid))
 			put_private_columns(&row, session, &procs[session->slot],
 								pmon_live_pool(names, session),
@@ -175,6 +183,10 @@ pool_monitor_sessions(PG_FUNCTION_ARGS)
 				pmon_put_null(&row);
 		}
 		pmon_add_row(fcinfo, &row);
+
+		/* each row in the same memory, which is in the cache */
+		MemoryContextSwitchTo(oldcontext);
+		MemoryContextReset(row_context);
 	}
 	return (Datum) 0;
 }

@@ -47,26 +47,56 @@ capacity_of(uint32 id)
 	return pmon_pool_capacity(pool->size, pool->overflow, pool->instances);
 }
 
-/*
- * The name of the application with that id; false if it has been folded.
- * Takes PmonLock(), shared.
- */
-static bool
-application_name_of(uint32 id, char *name)
+/* An application that there is, and its name */
+typedef struct KnownApplication
 {
-	bool		found = false;
+	uint32		id;				/* first, so that an id compares like one */
+	char		application_name[NAMEDATALEN];
+} KnownApplication;
+
+static KnownApplication *known; /* by id, while the function runs */
+static int	nknown;
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	uint32		left = *(const uint32 *) a;
+	uint32		right = *(const uint32 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Copy the names of all applications that there are; palloc'd. */
+static void
+read_known_applications(void)
+{
+	known = palloc(sizeof(KnownApplication) * pmon->max_groups);
+	nknown = 0;
 
 	LWLockAcquire(PmonLock(), LW_SHARED);
-	for (int i = 0; i < pmon->max_groups && !found; i++)
+	for (int i = 0; i < pmon->max_groups && nknown < pmon->applications; i++)
 	{
-		if (pmon_applications[i].in_use && pmon_applications[i].id == id)
-		{
-			memcpy(name, pmon_applications[i].application_name, NAMEDATALEN);
-			found = true;
-		}
+		if (!pmon_applications[i].in_use)
+			continue;
+		known[nknown].id = pmon_applications[i].id;
+		memcpy(known[nknown++].application_name,
+			   pmon_applications[i].application_name, NAMEDATALEN);
 	}
 	LWLockRelease(PmonLock());
-	return found;
+	qsort(known, nknown, sizeof(KnownApplication), compare_ids);
+}
+
+static const KnownApplication *
+find_known(uint32 id)
+{
+	return bsearch(&id, known, nknown, sizeof(KnownApplication), compare_ids);
+}
+
+/* Not a pool that is not declared any more, nor an application folded */
+static bool
+is_known(uint32 id)
+{
+	return PmonIsPoolId(id) ? pool_by_id(id) != NULL : find_known(id) != NULL;
 }
 
 /* The coefficient of variation of hold times; NaN if it can not be told */
@@ -193,23 +223,21 @@ pool_monitor_sizing(PG_FUNCTION_ARGS)
 
 	/* nothing is kept of the time before 2000 */
 	since = Min(since * USECS_PER_SEC, (double) now);
-	loads = pmon_read_load(now - (int64) since, capacity_of, &nloads);
+	read_known_applications();
+	loads = pmon_read_load(now - (int64) since, is_known, capacity_of, &nloads);
 
 	for (int i = 0; i < nloads; i++)
 	{
 		const PmonPool *pool = pool_by_id(loads[i].id);
 		PmonSizingInput input;
-		char		name[NAMEDATALEN];
 
-		/* a pool that is not declared any more, or an application folded */
-		if (pool == NULL && !application_name_of(loads[i].id, name))
-			continue;
+		CHECK_FOR_INTERRUPTS();
 		fill_input(&input, &loads[i], pool, wait_target, percentile);
 		if (pool != NULL)
 			add_sizing_row(fcinfo, pool, pool->has_application ? pool->application : NULL,
 						   &input);
 		else
-			add_sizing_row(fcinfo, NULL, name, &input);
+			add_sizing_row(fcinfo, NULL, find_known(loads[i].id)->application_name, &input);
 	}
 	return (Datum) 0;
 }

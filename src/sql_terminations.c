@@ -105,6 +105,24 @@ typedef struct Request
 	bool		settled;
 } Request;
 
+/* What one call does */
+typedef struct Call
+{
+	Order		order;
+	PmonIdlePolicy policy;
+	PmonIdleSession *sessions;
+	int			nsessions;
+	Request    *requests;
+	int			n;
+} Call;
+
+typedef enum Settle
+{
+	SETTLE_ANSWERED,			/* what has been answered */
+	SETTLE_ALL,					/* the rest does not answer */
+	SETTLE_CANCELED				/* the rest is not wanted any more */
+} Settle;
+
 static void
 get_order(FunctionCallInfo fcinfo, Order *order)
 {
@@ -163,145 +181,159 @@ get_order_policy(const Order *order, PmonIdlePolicy *policy, PmonPools *pools)
 /* Is the session one that the order is about, and the caller may end? */
 static bool
 is_candidate(const Order *order, const PmonIdleSession *session,
-			 TimestampTz now, PmonTermination *record, const PmonPools *pools)
+			 const PmonIdlePolicy *policy, PmonTermination *record)
 {
 	PmonIdleSession requested = *session;
+	TimestampTz idle_since = PmonCountsFrom(policy, session->state_change);
 
 	if (session->state != PMON_STATE_IDLE ||
-		now - session->state_change <= order->idle_for * 1000)
+		policy->now - idle_since <= order->idle_for * 1000)
 		return false;
 
 	requested.reason = PMON_END_REQUESTED;
 	requested.limit = order->idle_for;
-	return pmon_start_record(record, &requested, pools, now) &&
+	return pmon_start_record(record, &requested, policy->pools, policy->now) &&
 		pmon_filter_matches(&order->filter, record->databaseid, record->userid,
 							record->application_name) &&
 		may_end(record->userid);
 }
 
-/* Settle what has been answered; with the last call, what has not, too. */
+/* Settle requests.  Returns how many are left. */
 static int
-settle(Request *requests, int n, bool last)
+settle(Call *call, Settle what)
 {
 	int			open = 0;
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < call->n; i++)
 	{
-		Request    *request = &requests[i];
+		Request    *request = &call->requests[i];
 		PmonRequest answer;
 		PmonOutcome outcome;
 		const char *detail;
 
 		if (request->settled)
 			continue;
-		answer = last ? pmon_withdraw_request(request->slot, request->token) :
-			pmon_request_answer(request->slot, request->token);
-		if (answer == PMON_REQUEST_REQUESTED && !last)
+		answer = what == SETTLE_ANSWERED ?
+			pmon_request_answer(request->slot, request->token) :
+			pmon_withdraw_request(request->slot, request->token);
+		if (answer == PMON_REQUEST_REQUESTED && what == SETTLE_ANSWERED)
 		{
 			open++;
 			continue;
 		}
 		request->settled = true;
 		outcome = pmon_outcome(answer, &detail);
+		if (answer == PMON_REQUEST_REQUESTED && what == SETTLE_CANCELED)
+		{
+			outcome = PMON_OUTCOME_SPARED;
+			detail = "the request was withdrawn";
+		}
 		pmon_finish_record(&request->record, outcome, detail);
 	}
 	return open;
 }
 
-/* The requests of one call */
-typedef struct Requests
-{
-	Request    *requests;
-	int			n;
-} Requests;
-
 /* Also when the query is canceled, or the session ends: leave none behind. */
 static void
 withdraw_all(int code, Datum arg)
 {
-	Requests   *all = (Requests *) DatumGetPointer(arg);
+	Call	   *call = (Call *) DatumGetPointer(arg);
 
-	settle(all->requests, all->n, true);
+	/* a log line must not end it */
+	HOLD_INTERRUPTS();
+	settle(call, SETTLE_CANCELED);
+	RESUME_INTERRUPTS();
+}
+
+/* Ask one session to end, or record why it is not asked. */
+static void
+request_end(const Order *order, const PmonIdleSession *session,
+			Request *request)
+{
+	if (session->exempt != PMON_EXEMPT_NONE)
+		pmon_finish_record(&request->record, PMON_OUTCOME_SPARED,
+						   pmon_exemption_name(session->exempt));
+	else if (order->dry_run)
+		pmon_finish_record(&request->record, PMON_OUTCOME_DRY_RUN, NULL);
+	else if (pmon_request_end(session->slot, session->pid,
+							  session->state_change, MyLatch))
+	{
+		request->slot = session->slot;
+		request->token = session->state_change;
+		request->settled = false;
+	}
+	else
+		pmon_finish_record(&request->record, PMON_OUTCOME_SPARED,
+						   "the session is ending, or has ended");
+}
+
+static void
+request_all(Call *call)
+{
+	int			asked = 0;
+
+	for (int i = 0; i < call->nsessions; i++)
+	{
+		PmonIdleSession *session = &call->sessions[i];
+		Request    *request = &call->requests[call->n];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_candidate(&call->order, session, &call->policy, &request->record))
+			continue;
+		if (session->exempt == PMON_EXEMPT_NONE &&
+			call->order.max_sessions >= 0 && asked >= call->order.max_sessions)
+			continue;
+
+		/* it counts before anything can go wrong */
+		request->settled = true;
+		call->n++;
+		request_end(&call->order, session, request);
+		if (session->exempt == PMON_EXEMPT_NONE)
+			asked++;
+	}
 }
 
 /* Wait until all requests are answered, or for as long as it makes sense. */
 static void
-wait_for_answers(Request *requests, int n)
+wait_for_answers(Call *call)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	uint32		wait_event = PmonWaitEvent("PoolMonitorTerminateIdle");
-	Requests	all = {requests, n};
 
-	PG_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(&all));
+	while (settle(call, SETTLE_ANSWERED) > 0 &&
+		   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), ANSWER_TIME))
 	{
-		while (settle(requests, n, false) > 0 &&
-			   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), ANSWER_TIME))
-		{
-			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 100, wait_event);
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 100, wait_event);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(&all));
-	settle(requests, n, true);
+	settle(call, SETTLE_ALL);
 }
 
 Datum
 pool_monitor_terminate_idle(PG_FUNCTION_ARGS)
 {
-	Order		order;
-	PmonIdlePolicy policy;
+	Call	   *call = palloc0(sizeof(Call));
 	PmonPools  *pools;
-	PmonIdleSession *sessions;
-	Request    *requests;
-	int			nsessions;
-	int			n = 0;
-	int			asked = 0;
 
 	pmon_require_loaded();
-	get_order(fcinfo, &order);
+	get_order(fcinfo, &call->order);
 	PmonInitResultSet(fcinfo);
 
 	pools = palloc(PMON_POOLS_SIZE(PMON_MAX_POOLS));
-	get_order_policy(&order, &policy, pools);
-	sessions = pmon_judge_live_sessions(&policy, &nsessions);
-	requests = palloc0(sizeof(Request) * Max(nsessions, 1));
+	get_order_policy(&call->order, &call->policy, pools);
+	call->sessions = pmon_judge_live_sessions(&call->policy, &call->nsessions);
+	call->requests = palloc0(sizeof(Request) * Max(call->nsessions, 1));
 
-	for (int i = 0; i < nsessions; i++)
+	PG_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(call));
 	{
-		PmonIdleSession *session = &sessions[i];
-		Request    *request = &requests[n];
-
-		if (!is_candidate(&order, session, policy.now, &request->record, pools))
-			continue;
-		if (session->exempt == PMON_EXEMPT_NONE &&
-			order.max_sessions >= 0 && asked >= order.max_sessions)
-			continue;
-
-		request->settled = true;
-		if (session->exempt != PMON_EXEMPT_NONE)
-			pmon_finish_record(&request->record, PMON_OUTCOME_SPARED,
-							   pmon_exemption_name(session->exempt));
-		else if (order.dry_run)
-			pmon_finish_record(&request->record, PMON_OUTCOME_DRY_RUN, NULL);
-		else if (pmon_request_end(session->slot, session->pid,
-								  session->state_change, MyLatch))
-		{
-			request->slot = session->slot;
-			request->token = session->state_change;
-			request->settled = false;
-		}
-		else
-			pmon_finish_record(&request->record, PMON_OUTCOME_SPARED,
-							   "the session is ending, or has ended");
-		if (session->exempt == PMON_EXEMPT_NONE)
-			asked++;
-		n++;
+		request_all(call);
+		wait_for_answers(call);
 	}
+	PG_END_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(call));
 
-	wait_for_answers(requests, n);
-	for (int i = 0; i < n; i++)
-		add_record_row(fcinfo, &requests[i].record);
+	for (int i = 0; i < call->n; i++)
+		add_record_row(fcinfo, &call->requests[i].record);
 	return (Datum) 0;
 }

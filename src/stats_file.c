@@ -162,7 +162,10 @@ ring_bytes(PmonRing *ring)
 
 	pmon_ring_begin_read(&reader, ring);
 	while ((record = pmon_ring_next(&reader, sizeof(PmonRecord), 0)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
 		bytes += record->size;
+	}
 	pfree(reader.buffer);
 	return bytes;
 }
@@ -178,6 +181,7 @@ put_ring(Writer *writer, PmonRing *ring, uint64 bytes)
 	while (bytes > 0 &&
 		   (record = pmon_ring_next(&reader, sizeof(PmonRecord), 0)) != NULL)
 	{
+		CHECK_FOR_INTERRUPTS();
 		Assert(record->size <= bytes);
 		put(writer, record, record->size);
 		bytes -= record->size;
@@ -321,14 +325,13 @@ typedef struct Reader
 	uint64		left;
 } Reader;
 
-/* The next bytes, or NULL if there are not as many */
+/* The next bytes, of which there must be as many */
 static const void *
 take(Reader *reader, uint64 size)
 {
 	const void *taken = reader->data;
 
-	if (size > reader->left)
-		return NULL;
+	Assert(size <= reader->left);
 	reader->data += size;
 	reader->left -= size;
 	return taken;
@@ -415,8 +418,14 @@ check_file(const char *data, uint64 size)
 	length += (uint64) header->incidents * sizeof(PmonIncident);
 	length += (uint64) header->terminations * sizeof(PmonTermination);
 	if (header->sample_bytes > size || header->minute_bytes > size ||
+		header->sample_bytes % 8 != 0 || header->minute_bytes % 8 != 0 ||
 		length + header->sample_bytes + header->minute_bytes + sizeof(crc) != size)
 		return "has an incorrect length";
+
+	/* what is counted on from there must not overflow */
+	if (header->last_incident < 0 || header->last_incident > PG_INT32_MAX ||
+		header->last_id >= PMON_ID_LIMIT)
+		return "has a number that can not be";
 	return NULL;
 }
 
@@ -457,8 +466,8 @@ restore_pools(const PmonPoolState *saved)
 static int
 compare_last_used(const void *a, const void *b)
 {
-	const PmonGroup *left = a;
-	const PmonGroup *right = b;
+	const PmonGroup *left = *(const PmonGroup *const *) a;
+	const PmonGroup *right = *(const PmonGroup *const *) b;
 
 	if ((left->connections > 0) != (right->connections > 0))
 		return left->connections > 0 ? 1 : -1;
@@ -470,18 +479,24 @@ restore_groups(const FileHeader *header, Reader *reader)
 {
 	const PmonApplication *applications = take(reader, sizeof(PmonApplication) * header->applications);
 	const PmonGroup *saved = take(reader, sizeof(PmonGroup) * header->groups);
-	PmonGroup  *groups = MemoryContextAllocHuge(CurrentMemoryContext,
-												sizeof(PmonGroup) * Max(header->groups, 1));
+	const PmonGroup **groups = palloc_extended(sizeof(PmonGroup *) * Max(header->groups, 1),
+											   MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 
-	memcpy(groups, saved, sizeof(PmonGroup) * header->groups);
-	qsort(groups, header->groups, sizeof(PmonGroup), compare_last_used);
+	/* an error would end the postmaster, so without memory the order is lost */
+	if (groups != NULL)
+	{
+		for (int i = 0; i < header->groups; i++)
+			groups[i] = &saved[i];
+		qsort(groups, header->groups, sizeof(PmonGroup *), compare_last_used);
+	}
 
 	/* where there is no room for all applications, those with groups have it */
 	for (int i = 0; i < header->groups; i++)
-		pmon_restore_group(&groups[i]);
+		pmon_restore_group(groups != NULL ? groups[i] : &saved[i]);
 	for (int i = 0; i < header->applications; i++)
 		pmon_restore_application(&applications[i]);
-	pfree(groups);
+	if (groups != NULL)
+		pfree(groups);
 }
 
 static bool
@@ -549,8 +564,9 @@ restore_ring(PmonRing *ring, const char *data, uint64 size)
 
 		memcpy(&header, reader.data, sizeof(header));
 		if (header.size < sizeof(header) || header.size % 8 != 0 ||
-			(record = take(&reader, header.size)) == NULL)
+			header.size > reader.left)
 			return;
+		record = take(&reader, header.size);
 		if (header.size > sizeof(header) &&
 			header.size <= PmonRingMaxRecord(ring->size))
 			pmon_ring_append(ring, record);

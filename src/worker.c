@@ -8,9 +8,10 @@
  * works on a hot standby and goes on through its promotion.
  *
  * Samples are due at fixed distances on the monotonic clock.  Where one comes
- * too late for those after it, they are counted as missed, and the distances
- * start anew.  The worker may be woken earlier, by a login that was refused or
- * by a reload; then it looks what there is to do and goes on waiting.
+ * too late for those after it, they are counted as missed, so that those taken
+ * and those missed are together what there should be.  The worker may be woken
+ * earlier, by a login that was refused or by a reload; then it looks what there
+ * is to do and goes on waiting.
  *
  * Any exit is with a status other than 0: 0 would tell the postmaster not to
  * start the worker again.
@@ -146,7 +147,7 @@ sample_if_due(double due)
 	missed = (uint64) ((now - due) / pmon_sample_interval);
 	pmon_take_sample(missed);
 	pmon_end_idle_sessions();
-	return missed > 0 ? now + pmon_sample_interval : due + pmon_sample_interval;
+	return due + (missed + 1.0) * pmon_sample_interval;
 }
 
 /*
@@ -174,6 +175,7 @@ pmon_worker_main(Datum main_arg)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGINT, SIG_IGN);	/* there is no statement to cancel */
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 

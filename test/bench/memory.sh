@@ -1,30 +1,17 @@
 #!/usr/bin/env bash
-# memory.sh [SAMPLES [SESSIONS]]: is the worker's memory flat?
+# memory.sh [short|standard|long [SESSIONS]]: is the worker's memory flat?
 #
-# Takes that many samples (default: a million, which is about three hours) of
-# that many sessions (default: 30) at the shortest interval, with a save every
-# second, and prints the memory that is the worker's alone ten times on the way.
-# Fails if it grew by 100 kB or more after the first tenth.
-#
-#   PG_CONFIG  the server to measure (default: Debian's)
+# Takes 2,000, 100,000 or a million samples of that many sessions (30) at the
+# shortest interval, with a save every second, and prints the memory that is
+# the worker's alone ten times on the way: half a minute, 20 minutes or three
+# hours.  Fails if it grew by 100 kB or more after the first tenth.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+start_benchmark memory "$@"
 
-samples=${1:-1000000}
-sessions=${2:-30}
+samples=$(pick 2000 100000 1000000)
+sessions=${arguments[0]:-30}
 
-if [ -z "${PMON_WORK:-}" ]; then
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	need_packages build
-	run_in_private_copy test/bench/memory.sh "$samples" "$sessions"
-fi
-
-exec 2>&1
-. test/lib/build.sh
-. test/lib/server.sh
-
-build_extension
 cat >"$PMON_WORK/memory.conf" <<CONF
 shared_preload_libraries = 'pool_monitor'
 max_connections = $((sessions + 10))

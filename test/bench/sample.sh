@@ -1,37 +1,80 @@
 #!/usr/bin/env bash
-# sample.sh [SESSIONS]: what one sample of so many real sessions costs, and
-# beside it, in the same run, what the SQL costs that exporters poll with.
+# sample.sh [short|standard|long]: what one sample costs, by the number of
+# sessions, and of the slots of a made-up status array.
 #
-# Builds the extension and starts a server of its own, as test/run.sh does.
-# Durations of samples are the worker's own figures, from pool_monitor_info.
+# Beside it, in the same run and in turns: a plain read of the same memory,
+# core's own snapshot, the grouping of pg_stat_activity by application and
+# state, and postgres_exporter's own query, as the installed program has it.
+# Takes about 3 minutes ("short" half a minute, "long" 10).
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+start_benchmark sample "$@"
 
-if [ -z "${PMON_WORK:-}" ]; then
-	case ${1:-500} in *[!0-9]*) echo "usage: $0 [SESSIONS]" >&2; exit 2 ;; esac
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	need_packages build
-	run_in_private_copy test/bench/sample.sh "${1:-500}"
+# What the sampler is timed with calls its functions from another library.
+if [ "$major" -gt 15 ]; then
+	echo "sample.sh needs PostgreSQL 14 or 15: later ones hide a library's functions"
+	exit 0
 fi
 
-. test/lib/build.sh
-. test/lib/server.sh
-sessions=$1
+levels=$(pick "10 100" "10 100 500 1000 2000 4000" "10 100 500 1000 2000 4000")
+rounds=$(pick 2 5 20)
+most=${levels##* }
 
-# dblink holds the sessions, and may use a third of its process' files.
-ulimit -n "$(ulimit -Hn)"
-
-build_extension
-cat >"$PMON_WORK/bench.conf" <<CONF
+cat >"$PMON_WORK/sample.conf" <<CONF
 shared_preload_libraries = 'pool_monitor'
-max_connections = $((sessions + 20))
-max_files_per_process = $((sessions * 4 + 1000))
-pool_monitor.sample_interval = '10ms'
+max_connections = $((most + 20))
+max_files_per_process = $((most + 1000))
 autovacuum = off
 jit = off
+# it is us who takes the samples
+pool_monitor.sample_interval = '1h'
 CONF
-start_server "$PMON_WORK/bench" "$PMON_WORK/bench.conf"
-"$PG_CONFIG" --version
-psql -Xq -v ON_ERROR_STOP=1 -v sessions="$sessions" -f test/bench/sample.sql
-stop_server "$PMON_WORK/bench"
+start_server "$PMON_WORK/sample" "$PMON_WORK/sample.conf"
+psql -Xq -v ON_ERROR_STOP=1 -f test/bench/sample.sql
+
+# The query is in the program as it is in its source.
+exporter=$(command -v prometheus-postgres-exporter || true)
+exporter_query=
+[ -z "$exporter" ] || exporter_query=$(perl -0777 -ne \
+	'print $1 if /(SELECT\s+pg_database\.datname,\s+tmp\.state,(?:(?!SELECT\s+\*).){0,1500}?tmp\.state = tmp2\.state AND pg_database\.datname = tmp2\.datname)/s' "$exporter")
+[ -n "$exporter_query" ] || echo "no postgres_exporter: its query is left out"
+
+csv=$results/sample.csv
+echo "array,slots,sessions,what,caches,ns" >"$csv"
+
+# measure NAME SLOTS SESSIONS: the sampler, in this array
+measure_array()
+{
+	psql -Xtq --csv -v ON_ERROR_STOP=1 -v array="$1" -v slots="$2" -v sessions="$3" \
+		-v rounds="$rounds" -f - >>"$csv" <<'SQL'
+SELECT :'array', :slots, :sessions, what, CASE WHEN cold THEN 'cold' ELSE 'warm' END,
+       round(unnest(bench_time(what, CASE WHEN cold THEN 10 ELSE 20 END, cold,
+                               CASE :'array' WHEN 'real' THEN 0 ELSE :slots END, :sessions))::numeric, 1)
+  FROM generate_series(1, :rounds) AS round,
+       (VALUES (false), (true)) AS caches(cold),
+       unnest(CASE :'array' WHEN 'real' THEN '{sample,limit,core,empty}' ELSE '{sample,limit,empty}' END::text[]) AS what
+ ORDER BY round;
+SQL
+}
+
+start_holder
+for sessions in $levels; do
+	hold "$sessions"
+	measure_array real $((most + 20)) "$sessions"
+	psql -Xtq --csv -v ON_ERROR_STOP=1 -v sessions="$sessions" -v slots=$((most + 20)) -v rounds="$rounds" \
+		-v exporter="$exporter_query" -f - >>"$csv" <<'SQL'
+CALL measure_statements(:rounds, :'exporter');
+SELECT 'real', :slots, :sessions, what, 'warm', round(ns::numeric) FROM measured;
+SQL
+	echo "$sessions sessions: done"
+done
+end_holder
+
+for slots in $(pick 10000 "10000 100000 262143" "10000 100000 262143"); do
+	for percent in 10 100; do
+		measure_array made-up "$slots" $((slots * percent / 100))
+	done
+	echo "$slots slots: done"
+done
+stop_server "$PMON_WORK/sample"
+report sample

@@ -131,6 +131,8 @@ open_sessions('web', 3, user => 'joe', dbname => 'shop');
 $sessions{'api-orders'}[0]->query('BEGIN');
 
 reload_and_see('pool_monitor.sample_interval', '1h');
+# the worker may have been about to take one
+wait_here("SELECT clock_timestamp() - last_sample_at > '3 s' FROM pool_monitor_info", 'no more samples are taken');
 reload_and_see('pool_monitor.pools', 'api: application=api-* size=1 overflow=4; web: user=joe database=sh?p size=2 instances=2');
 is(pool('api', 'total_connections, checked_in, checked_out, overflow, status'), '2|1|1|1|overflow',
 	'sessions that run are matched: by application');

@@ -13,6 +13,9 @@
  * same pools.  Values and results are in blocks of exactly the size they need,
  * so that AddressSanitizer sees a byte read or written beside them.
  *
+ * What is drawn here is also known to mean something, which libFuzzer's values
+ * are not: test/fuzz/fuzz_pools.c is the other half.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,9 +23,9 @@
 #include <time.h>
 
 #include "duration.h"
-#include "pools.h"
-#include "pools_parser.h"
 #include "tap.h"
+
+#include "../fuzz/pools_checks.h"
 
 #define MAX_DRAWN_POOLS		6
 #define MAX_VALUE_LEN		8192
@@ -338,108 +341,17 @@ complain(const char *what)
 	printf("\n");
 }
 
-/* Parse into a block of exactly the needed size, filled with rubbish. */
-static PmonPools *
-parse(const char *str, PmonPoolsError *error, bool *accepted)
-{
-	Size		bound = pmon_pools_count_bound(str);
-	PmonPools  *pools = malloc(PMON_POOLS_SIZE(bound));
-	char	   *copy = strdup(str);
-
-	memset(pools, 0xA5, PMON_POOLS_SIZE(bound));
-	memset(error, 0xA5, sizeof(*error));
-	*accepted = pmon_pools_parse(copy, pools, (int) bound, error);
-	free(copy);
-
-	return pools;
-}
-
-static void
-check_error(const PmonPoolsError *error)
-{
-	int			characters = 0;
-	char		detail[512];
-
-	for (Size i = 0; i < value_length; i++)
-		characters += (value[i] & 0xC0) != 0x80;
-
-	if (error->position < 1 || error->position > characters + 1)
-		complain("position outside of the value");
-	if (memchr(error->message, '\0', sizeof(error->message)) == NULL ||
-		memchr(error->pool, '\0', sizeof(error->pool)) == NULL ||
-		memchr(error->key, '\0', sizeof(error->key)) == NULL)
-	{
-		complain("unterminated text in the error");
-		return;
-	}
-	if (strlen(error->message) < 10 ||
-		(error->message[0] >= 'A' && error->message[0] <= 'Z') ||
-		error->message[strlen(error->message) - 1] == '.')
-		complain("malformed message");
-
-	pmon_pools_error_detail(error, detail, sizeof(detail));
-	if (detail[strlen(detail) - 1] != '.')
-		complain("detail cut off");
-}
-
-/* Write the pools back, and see that reading that gives the same pools. */
-static void
-check_round_trip(const PmonPools *pools)
-{
-	static char written[PMON_MAX_POOLS * (PMON_POOL_TEXT_LEN + 2)];
-	Size		length = 0;
-	PmonPoolsError error;
-	PmonPools  *again;
-	bool		accepted;
-
-	written[0] = '\0';
-	for (int i = 0; i < pools->npools; i++)
-	{
-		Size		needed;
-
-		if (i > 0)
-		{
-			strcpy(written + length, "; ");
-			length += 2;
-		}
-		needed = pmon_pool_format(&pools->pools[i], written + length,
-								  PMON_POOL_TEXT_LEN);
-		if (needed >= PMON_POOL_TEXT_LEN)
-			complain("no room to write a pool");
-		length += needed;
-	}
-
-	again = parse(written, &error, &accepted);
-	if (!accepted)
-		complain("refused when written back");
-	else if (again->npools != pools->npools ||
-			 memcmp(again->pools, pools->pools,
-					pools->npools * sizeof(PmonPool)) != 0)
-		complain("other pools when written back");
-	free(again);
-}
-
 /* Parse the value and check what came of it. */
 static void
 check_value(void)
 {
-	PmonPoolsError error;
 	bool		accepted;
-	PmonPools  *pools = parse(value, &error, &accepted);
 
+	free(check_pools(value, &accepted));
 	if (accepted)
-	{
 		accepted_count++;
-		check_round_trip(pools);
-	}
 	else
-	{
 		refused_count++;
-		if (pools->npools != 0)
-			complain("pools left by a refused value");
-		check_error(&error);
-	}
-	free(pools);
 }
 
 /* Parse an undamaged value, which must mean the pools that were drawn. */

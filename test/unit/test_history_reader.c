@@ -1,4 +1,4 @@
-/* links: history_reader.c history.c ring.c */
+/* links: history_reader.c history.c local_hash.c ring.c */
 /*-------------------------------------------------------------------------
  *
  * test_history_reader.c

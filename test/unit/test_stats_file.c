@@ -44,6 +44,12 @@
 
 MemoryContext CurrentMemoryContext = NULL;
 MemoryContext TopMemoryContext = NULL;
+volatile sig_atomic_t InterruptPending = false;
+
+void
+ProcessInterrupts(void)
+{
+}
 
 static void *
 allocate(Size size)
@@ -68,7 +74,7 @@ pfree(void *pointer)
 }
 
 void *
-MemoryContextAllocHuge(MemoryContext context, Size size)
+palloc_extended(Size size, int flags)
 {
 	return allocate(size);
 }

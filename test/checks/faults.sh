@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# faults.sh [MINUTES]: does it stand what goes wrong?
+#
+# Runs the tests that inject faults (test/t/06*.pl) once: sessions and the worker
+# stopped, killed, without memory, room or file descriptors; a clock that is
+# set; other sizes, other libraries, a promotion, a shutdown.  Then it goes on
+# for MINUTES (10) to kill sessions, the worker and the postmaster under load,
+# and looks after each that the server serves, that all figures are those of
+# pg_stat_activity, pg_stat_database and of what was saved, and that nothing is
+# left in memory of who is gone.  Prints how many it has killed; fails if
+# anything is not as it should be.
+#
+# Takes about six minutes more than MINUTES.
+#
+#   PG_CONFIG  the server to test with (default: Debian's)
+#   KEEP=1     keep the temporary folder, with all logs
+set -euo pipefail
+
+minutes=${1:-10}
+
+if [ -z "${PMON_WORK:-}" ]; then
+	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+	. test/lib/packages.sh
+	. test/lib/private_copy.sh
+	need_packages build test
+	run_in_private_copy test/checks/faults.sh "$minutes"
+fi
+
+exec 2>&1
+. test/lib/build.sh
+
+build_extension -DUSE_ASSERT_CHECKING || exit
+
+pgxs=$("$PG_CONFIG" --pgxs)
+pgxs=${pgxs%/makefiles/pgxs.mk}/test
+# A server built without --enable-tap-tests has no modules: use Debian's.
+debian=/usr/lib/postgresql/$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')/lib/pgxs/src/test/perl
+logs=$PMON_WORK/tap/tmp_check/log
+mkdir -p "$logs"
+export PERL5LIB=$PWD/test/lib:$pgxs/perl:$debian PG_REGRESS=$pgxs/regress/pg_regress
+export PMON_EXTENSION_CONF=$PMON_WORK/extension.conf
+export TESTDIR=$PMON_WORK/tap TESTDATADIR=$PMON_WORK/tap/tmp_check TESTLOGDIR=$logs
+"$PG_CONFIG" --version
+
+# run FILE...: fails with the end of the log of what failed
+run()
+{
+	prove --failures --timer "$@" || { tail -n 60 "$logs"/*"$(basename "${!#}" .pl)"*; exit 1; }
+}
+
+for file in test/t/06*.pl; do
+	run "$file"
+done
+if [ "$minutes" -gt 0 ]; then
+	rm -rf "$PMON_WORK/tap"
+	mkdir -p "$logs"
+	PMON_FAULT_MINUTES=$minutes run test/t/061_kills.pl
+fi
+grep -h '^\[.*# .* were killed$' "$logs"/regress_log_061_kills | tail -n 1 | sed 's/^[^#]*# //'
+echo "no finding"
