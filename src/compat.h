@@ -173,6 +173,11 @@ PmonShmemInitHash(const char *name, int nelems, HASHCTL *info, int flags)
 	procsignal_sigusr1_handler(postgres_signal_arg)
 #endif
 
+/* Ignore a signal: handlers take more arguments from 19 on */
+#ifndef PG_SIG_IGN
+#define PG_SIG_IGN	SIG_IGN
+#endif
+
 /* The wait event that the worker shows while it sleeps */
 #if PG_VERSION_NUM >= 170000
 #define PmonWaitEvent(name)		WaitEventExtensionNew(name)

@@ -1,12 +1,26 @@
 #!/usr/bin/env bash
-# run.sh [quick|all]: builds the extension and runs its tests.
+# run.sh [quick|all|version|versions [MAJOR...]]: builds the extension and runs
+# its tests.
 #
 # Works on a fresh Debian (as root or with sudo) and leaves nothing behind but
 # the packages that were missing.  Everything happens in a temporary copy of
-# the tree, with servers of its own.  "quick" leaves out the TAP tests, the
-# isolation tests and the real clients.
+# the tree, with servers of its own.
 #
-#   PG_CONFIG  the server to build for and test with (default: Debian's)
+#   all        everything, with one server; the default; a quarter of an hour
+#   quick      without the TAP tests, the isolation tests and the real clients;
+#              a minute
+#   version    all without what is the same with every server: the looks of the
+#              sources, the unit tests, which need no server, the alert rules,
+#              and how well recommended sizes serve a client
+#   versions   "version" with each of these major versions, by default 17, 18
+#              and 19; each three quarters of what "all" takes.  The servers
+#              are unpacked and kept, see test/lib/versions.sh.
+#
+#   PG_CONFIG  the server to build for and test with (default: Debian's); for
+#              "versions", the one whose clusters are upgraded
+#   PMON_OLD_PG_CONFIG
+#              the server whose clusters are upgraded (default: the same)
+#   PMON_CACHE where "versions" keeps its servers
 #   KEEP=1     keep the temporary folder, with all logs
 #
 # The last line is "N passed, N failed"; a skipped test counts as failed.
@@ -15,7 +29,10 @@ set -euo pipefail
 shopt -s nullglob
 
 mode=${1:-all}
-case $mode in quick | all) ;; *) echo "usage: $0 [quick|all]" >&2; exit 2 ;; esac
+case $mode in
+	quick | all | version | versions) shift $(($# > 0)) ;;
+	*) echo "usage: $0 [quick|all|version|versions [MAJOR...]]" >&2; exit 2 ;;
+esac
 
 if [ -z "${PMON_WORK:-}" ]; then
 	cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -24,6 +41,12 @@ if [ -z "${PMON_WORK:-}" ]; then
 	purposes=(build test)
 	[ "$mode" = quick ] || purposes+=(clients integration)
 	need_packages "${purposes[@]}"
+	if [ "$mode" = versions ]; then
+		. test/lib/versions.sh
+		[ $# -gt 0 ] || set -- 17 18 19
+		test_versions "$@"
+		exit
+	fi
 	run_in_private_copy test/run.sh "$mode"
 fi
 
@@ -67,7 +90,7 @@ show_logs()
 
 	for log; do
 		printf '%s\n' "-- the end of ${log#"$PMON_WORK"/}"
-		tail -n 40 "$log"
+		tail -n 40 "$log" | cut -c 1-1000
 	done
 }
 
@@ -100,7 +123,7 @@ run_tap()
 	mkdir -p "$PMON_WORK/tap/tmp_check/log"
 	PERL5LIB=$PERL5LIB:$pgxs/perl:$debian PG_REGRESS=$pgxs/regress/pg_regress PMON_EXTENSION_CONF=$PMON_WORK/extension.conf \
 		TESTDIR=$PMON_WORK/tap TESTDATADIR=$PMON_WORK/tap/tmp_check TESTLOGDIR=$PMON_WORK/tap/tmp_check/log \
-		tally test/t/*.pl || true
+		tally --nocount -j "$(nproc)" test/t/*.pl || true # most of their time they wait
 	for name in $(names $(sed -n 's/^bad //p' "$PMON_TALLY")); do
 		show_logs "$PMON_WORK/tap/tmp_check/log/"*"$name"*
 	done
@@ -109,18 +132,19 @@ run_tap()
 run_integration()
 {
 	start_server "$PMON_WORK/integration" test/integration.conf tcp || return 1
+	[ "$mode" != version ] || rm -f test/integration/promtool.sh test/integration/sizing_sqlalchemy.py
 	chmod +x test/integration/*
 	tally test/integration/*.sh test/integration/*.py || show_logs "$SERVER_LOG"
 	stop_server "$PMON_WORK/integration"
 }
 
-if build_extension -DUSE_ASSERT_CHECKING; then
+if build_extension -DUSE_ASSERT_CHECKING && build_for_upgrades; then
 	"$PG_CONFIG" --version
-	suite lint src tally --exec bash test/lib/lint.sh
-	suite unit test/unit tally --exec "bash test/lib/unit.sh" test/unit/*.c
+	suite lint src tally --exec bash test/lib/lint.sh :: "$mode"
+	[ "$mode" = version ] || suite unit test/unit tally --exec "bash test/lib/unit.sh" test/unit/*.c
 	suite pg_regress test/sql tally --exec bash test/lib/regress.sh :: regress $(names test/sql/*.sql)
 	suite pgTAP test/pgtap run_pgtap
-	if [ "$mode" = all ]; then
+	if [ "$mode" != quick ]; then
 		suite isolation test/specs tally --exec bash test/lib/regress.sh :: isolation $(names test/specs/*.spec)
 		suite TAP test/t run_tap
 		suite integration test/integration run_integration

@@ -22,10 +22,21 @@ use Test::More;
 #   conf => TEXT      more settings
 #   init => [...]     arguments for $node->init
 #   extension => 1    start it and create the extension in "postgres"
+#   upgrade => SIDE   the server that clusters are upgraded from, 'OLD', or to,
+#                     'NEW'
 sub new_node
 {
 	my ($name, %opts) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my @node_opts;
+
+	if ($opts{upgrade})
+	{
+		my $bindir = $ENV{"PMON_$opts{upgrade}_BINDIR"};
+
+		# The server under test is no other installation.
+		@node_opts = (install_path => $bindir =~ s!/bin$!!r) if $bindir && $bindir ne $ENV{BINDIR};
+	}
+	my $node = PostgreSQL::Test::Cluster->new($name, @node_opts);
 
 	$node->init(@{ $opts{init} || [] });
 	$node->append_conf('postgresql.conf', settings(%opts));
@@ -44,9 +55,10 @@ sub settings
 {
 	my (%opts) = @_;
 	my $conf = '';
+	my $extension_conf = $ENV{ $opts{upgrade} ? "PMON_$opts{upgrade}_EXTENSION_CONF" : 'PMON_EXTENSION_CONF' };
 
 	# Where run.sh has installed the extension, else it is the server's own.
-	$conf .= slurp_file($ENV{PMON_EXTENSION_CONF}) if $ENV{PMON_EXTENSION_CONF};
+	$conf .= slurp_file($extension_conf) if $extension_conf;
 	$conf .= "shared_preload_libraries = 'pool_monitor'\n"
 	  unless defined $opts{preload} && !$opts{preload};
 	$conf .= $opts{conf} . "\n" if defined $opts{conf};

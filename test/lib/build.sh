@@ -19,7 +19,7 @@ build_extension()
 		PG_CONFIG=$PMON_WORK/postgres/bin/pg_config
 		dest=
 	fi
-	cp -a "$PMON_WORK/source" "$PMON_WORK/build"
+	cp -a "$PMON_WORK/source/." "$PMON_WORK/build"
 	if ! make -s -j2 -C "$PMON_WORK/build" PG_CONFIG="$PG_CONFIG" with_llvm=no COPT="${1:-}" DESTDIR="$dest" \
 		all install >"$PMON_WORK/build.log" 2>&1; then
 		cat "$PMON_WORK/build.log"
@@ -37,4 +37,48 @@ build_extension()
 			echo "extension_destdir = '$dest'"
 		fi
 	} >"$PMON_WORK/extension.conf"
+}
+
+# build_for_upgrades: the servers that clusters are upgraded from, which is
+# PMON_OLD_PG_CONFIG or the one under test, and to.  The tests find them through
+# PMON_OLD_BINDIR and PMON_OLD_EXTENSION_CONF, PMON_NEW_BINDIR and
+# PMON_NEW_EXTENSION_CONF.
+build_for_upgrades()
+{
+	export PMON_OLD_BINDIR=$BINDIR PMON_OLD_EXTENSION_CONF=$PMON_WORK/extension.conf
+	export PMON_NEW_BINDIR=$BINDIR PMON_NEW_EXTENSION_CONF=$PMON_WORK/extension.conf
+	if [ -n "${PMON_OLD_PG_CONFIG:-}" ]; then
+		mkdir "$PMON_WORK/old"
+		ln -s ../source "$PMON_WORK/old/source"
+		(
+			PMON_WORK=$PMON_WORK/old PG_CONFIG=$PMON_OLD_PG_CONFIG
+			build_extension -DUSE_ASSERT_CHECKING && echo "$BINDIR" >"$PMON_WORK/bindir"
+		) || return 1
+		PMON_OLD_BINDIR=$(cat "$PMON_WORK/old/bindir")
+		PMON_OLD_EXTENSION_CONF=$PMON_WORK/old/extension.conf
+	fi
+
+	# pg_upgrade looks for libraries nowhere but in $libdir, which only Debian's
+	# extension_destdir changes: install into a copy of the server.
+	if has_setting extension_control_path; then
+		install_into_copy "$PMON_WORK/new"
+		PMON_NEW_EXTENSION_CONF=$PMON_WORK/new.conf
+		: >"$PMON_NEW_EXTENSION_CONF"
+	fi
+}
+
+# install_into_copy FOLDER: what build_extension has built; sets PMON_NEW_BINDIR
+install_into_copy()
+{
+	local folder=$1 sharedir pkglibdir part
+
+	sharedir=$("$PG_CONFIG" --sharedir)
+	pkglibdir=$("$PG_CONFIG" --pkglibdir)
+	for part in "$BINDIR" "$sharedir" "$pkglibdir"; do
+		mkdir -p "$folder$part"
+		cp -a "$part/." "$folder$part"
+	done
+	cp "$PMON_WORK/dest$pkglibdir/pool_monitor.so" "$folder$pkglibdir"
+	cp -r "$EXTENSION_DIR/." "$folder$sharedir/extension"
+	PMON_NEW_BINDIR=$folder$BINDIR
 }

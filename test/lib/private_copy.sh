@@ -27,7 +27,8 @@ run_in_private_copy()
 	local run=(env -i --default-signal=INT --default-signal=QUIT
 		HOME="$work" TMPDIR="$work/tmp" LANG=C.UTF-8 TERM="${TERM:-dumb}"
 		PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
-		PG_CONFIG="${PG_CONFIG:-pg_config}" KEEP="${KEEP:-}" PMON_WORK="$work"
+		PG_CONFIG="${PG_CONFIG:-pg_config}" PMON_OLD_PG_CONFIG="${PMON_OLD_PG_CONFIG:-}"
+		KEEP="${KEEP:-}" PMON_WORK="$work"
 		bash "$@")
 	[ "$(id -un)" = "$user" ] || run=(setpriv --reuid="$user" --regid="$user" --init-groups "${run[@]}")
 	cd "$work/source" || exit
