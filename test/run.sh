@@ -40,6 +40,7 @@ if [ -z "${PMON_WORK:-}" ]; then
 	. test/lib/private_copy.sh
 	purposes=(build test)
 	[ "$mode" = quick ] || purposes+=(clients integration)
+	[ "$mode" != all ] || purposes+=(fuzz)
 	need_packages "${purposes[@]}"
 	if [ "$mode" = versions ]; then
 		. test/lib/versions.sh
@@ -142,6 +143,7 @@ if build_extension -DUSE_ASSERT_CHECKING && build_for_upgrades; then
 	"$PG_CONFIG" --version
 	suite lint src tally --exec bash test/lib/lint.sh :: "$mode"
 	[ "$mode" = version ] || suite unit test/unit tally --exec "bash test/lib/unit.sh" test/unit/*.c
+	[ "$mode" != all ] || suite fuzz test/fuzz tally --exec bash test/fuzz/run.sh :: tap 10000
 	suite pg_regress test/sql tally --exec bash test/lib/regress.sh :: regress $(names test/sql/*.sql)
 	suite pgTAP test/pgtap run_pgtap
 	if [ "$mode" != quick ]; then

@@ -23,7 +23,7 @@ if [ -z "${PMON_WORK:-}" ]; then
 	. test/lib/packages.sh
 	. test/lib/private_copy.sh
 	uncovered=${UNCOVERED:+$(realpath "$UNCOVERED")}
-	need_packages build test clients integration
+	need_packages build test clients integration fuzz
 	install_missing gcovr
 	[ -z "$uncovered" ] || exec 3>"$uncovered"
 	run_in_private_copy test/checks/coverage.sh "$mode" "$minimum"

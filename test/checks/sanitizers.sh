@@ -23,7 +23,7 @@ if [ -z "${PMON_WORK:-}" ]; then
 	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 	. test/lib/packages.sh
 	. test/lib/private_copy.sh
-	need_packages build test clients integration
+	need_packages build test clients integration fuzz
 	run_in_private_copy test/checks/sanitizers.sh "$@"
 fi
 

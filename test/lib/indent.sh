@@ -20,7 +20,7 @@ if [ "${1:-}" = --write ]; then
 fi
 shopt -s nullglob
 files=("$@")
-[ ${#files[@]} -gt 0 ] || files=(src/*.[ch] test/unit/*.[ch])
+[ ${#files[@]} -gt 0 ] || files=(src/*.[ch] test/{unit,fuzz,modules,checks,checks/load,bench/library}/*.[ch])
 [ ${#files[@]} -gt 0 ] || { echo "no C files to look at" >&2; exit 1; }
 
 options="-bad -bap -bbb -bc -bl -cli1 -cp33 -cdb -nce -d0 -di12 -nfc1 -i4 -l79

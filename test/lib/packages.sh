@@ -77,6 +77,9 @@ need_packages()
 				! apt-cache policy pg-bsd-indent | grep 'Candidate: [0-9]' >/dev/null || packages+=(pg-bsd-indent)
 				[ -n "${PG_CONFIG:-}" ] || packages+=("postgresql-$major-pgtap")
 				;;
+			fuzz)
+				packages+=(clang libclang-rt-dev)
+				;;
 			clients)
 				packages+=(python3 python3-sqlalchemy python3-psycopg2)
 				;;

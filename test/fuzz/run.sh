@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# run.sh [RUNS [HARNESS...]]: fuzzes everything of ours that reads what others
+# wrote, or writes what others read, with libFuzzer.
+#
+# Each harness, fuzz_NAME.c, gets that many inputs (default: a million), under
+# AddressSanitizer and UndefinedBehaviorSanitizer, with our assertions on.  It
+# starts from seeds/NAME, or from what it writes itself with --write-seeds, and
+# uses the words of NAME.dict.  Its first line names the files of src/ that it is
+# linked with.  Prints for each: runs, executions a second, the features that
+# were covered (what libFuzzer counts: branches, with how often and with which
+# comparisons), and what was found.  Fails if anything was; the input is kept,
+# and its path printed.  A million of each takes about twenty minutes on an idle
+# machine; stats_file is more than half of that.
+#
+#   run.sh tap RUNS    the same as TAP, for a test run: one test a harness, the
+#                      same inputs each time, with the packages and PMON_WORK
+#                      that test/run.sh has
+#
+#   PG_CONFIG  the server whose headers to use (default: Debian's)
+#   SEED       libFuzzer's random seed (default: another one each time)
+set -euo pipefail
+shopt -s nullglob
+
+tap=no
+if [ "${1:-}" = tap ]; then
+	tap=yes
+	shift
+fi
+runs=${1:-1000000}
+shift || true
+
+if [ -z "${PMON_WORK:-}" ]; then
+	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+	. test/lib/packages.sh
+	. test/lib/private_copy.sh
+	need_packages build
+	install_missing clang libclang-rt-dev
+	run_in_private_copy test/fuzz/run.sh "$runs" ${SEED:+"seed=$SEED"} "$@"
+fi
+
+seed=
+[ $tap = no ] || seed=1
+case ${1:-} in seed=*) seed=${1#seed=}; shift ;; esac
+harnesses=("$@")
+if [ ${#harnesses[@]} -eq 0 ]; then
+	for file in test/fuzz/fuzz_*.c; do
+		file=${file##*/fuzz_}
+		harnesses+=("${file%.c}")
+	done
+fi
+work=$PMON_WORK/fuzz
+mkdir -p "$work"
+
+# build NAME
+build()
+{
+	local links
+
+	links=$(sed -nE '1s:^/\* links\:(.*)\*/.*:\1:p' "test/fuzz/fuzz_$1.c")
+	# shellcheck disable=SC2046,SC2086 # links is a list
+	clang -g -O2 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+		-Wall -Wno-unused-function -Wno-ignored-attributes -D_GNU_SOURCE -DUSE_ASSERT_CHECKING \
+		-fno-strict-aliasing -fwrapv -I src -I test/fuzz \
+		-isystem "$("$PG_CONFIG" --includedir-server)" -isystem "$("$PG_CONFIG" --includedir)" \
+		-o "$work/$1" "test/fuzz/fuzz_$1.c" $(printf 'src/%s ' $links) \
+		-L"$("$PG_CONFIG" --pkglibdir)" -L"$("$PG_CONFIG" --libdir)" -lpgcommon -lpgport -lm
+}
+
+# fuzz NAME: with its report in NAME.log; fails if it found something
+fuzz()
+{
+	local corpus=$work/$1.corpus seeds=$PWD/test/fuzz/seeds/$1 options=()
+
+	mkdir -p "$corpus" "$work/$1.found"
+	if [ ! -d "$seeds" ]; then
+		seeds=$work/$1.seeds
+		mkdir -p "$seeds"
+		"$work/$1" --write-seeds "$seeds" >"$work/$1.log" 2>&1 || return 1
+	fi
+	[ ! -e "test/fuzz/$1.dict" ] || options+=("-dict=test/fuzz/$1.dict")
+	[ -z "$seed" ] || options+=("-seed=$seed")
+
+	# few freed blocks are kept apart, or large inputs spend their time on pages
+	ASAN_OPTIONS=quarantine_size_mb=16:malloc_context_size=8 UBSAN_OPTIONS=print_stacktrace=1 \
+		"$work/$1" -runs="$runs" -timeout=60 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1 \
+		-artifact_prefix="$work/$1.found/" "${options[@]}" "$corpus" "$seeds" >"$work/$1.log" 2>&1
+}
+
+# figure NAME FIELD: out of the report
+figure()
+{
+	case $2 in
+		features) sed -nE 's/.* ft: ([0-9]+) .*/\1/p' "$work/$1.log" | tail -n 1 ;;
+		*) sed -nE "s/^stat::$2: +([0-9]+)/\1/p" "$work/$1.log" ;;
+	esac
+}
+
+# keep NAME: where it is still there when we have gone; prints the path
+keep()
+{
+	local folder file
+
+	folder=$(TMPDIR=/tmp mktemp -d -t "pool_monitor_fuzz_$1.XXXXXX")
+	chmod 755 "$folder"
+	cp "$work/$1.log" "$folder"
+	for file in "$work/$1.found"/*; do
+		cp "$file" "$folder"
+		echo "$folder/${file##*/}"
+	done
+}
+
+bad=0 n=0
+[ $tap = yes ] || printf '%-12s %9s %9s %9s  %s\n' harness runs per_s features found
+for name in "${harnesses[@]}"; do
+	n=$((n + 1)) found=nothing
+	if ! build "$name" >"$work/$name.log" 2>&1; then
+		found="does not compile"
+	elif ! fuzz "$name"; then
+		found=$(keep "$name")
+		: "${found:=no input: see below}"
+	fi
+	[ "$found" = nothing ] || bad=1
+	if [ $tap = yes ]; then
+		[ "$found" = nothing ] || printf 'not '
+		echo "ok $n - $name: $(figure "$name" number_of_executed_units) inputs, found: $found"
+	else
+		printf '%-12s %9s %9s %9s  %s\n' "$name" "$(figure "$name" number_of_executed_units)" \
+			"$(figure "$name" average_exec_per_sec)" "$(figure "$name" features)" "$found"
+	fi
+	[ "$found" = nothing ] || tail -n 40 "$work/$name.log" | cut -c1-200 | sed 's/^/# /' >&2
+done
+[ $tap = no ] || echo "1..$n"
+exit $bad
