@@ -12,6 +12,7 @@ package PoolMonitor::Wire;
 use strict;
 use warnings;
 
+use Errno;
 use IO::Select;
 use IO::Socket::UNIX;
 use PostgreSQL::Test::Utils;
@@ -84,6 +85,7 @@ sub send_raw
 	while (length $bytes)
 	{
 		my $n = syswrite($self->{socket}, $bytes);
+		next if !defined $n && $!{EINTR};
 		last unless defined $n;
 		substr($bytes, 0, $n, '');
 	}
@@ -178,9 +180,14 @@ sub read_message
 		my @message = _next_message(\$self->{buffer});
 
 		return @message if @message;
-		die "the server did not answer"
-		  unless IO::Select->new($self->{socket})->can_read($deadline - time);
-		return () unless sysread($self->{socket}, $self->{buffer}, 8192, length $self->{buffer});
+		# A signal, of a child that has ended, may cut either call short.
+		unless (IO::Select->new($self->{socket})->can_read($deadline - time))
+		{
+			die "the server did not answer" if time >= $deadline;
+			next;
+		}
+		my $n = sysread($self->{socket}, $self->{buffer}, 8192, length $self->{buffer});
+		return () unless $n || (!defined $n && $!{EINTR});
 	}
 }
 
