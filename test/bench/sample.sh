@@ -19,11 +19,13 @@ fi
 levels=$(pick "10 100" "10 100 500 1000 2000 4000" "10 100 500 1000 2000 4000")
 rounds=$(pick 2 5 20)
 most=${levels##* }
+# so many that no incident begins: its holders can not be read from made-up entries
+slots=$((most + most / 8 + 20))
 
 cat >"$PMON_WORK/sample.conf" <<CONF
 shared_preload_libraries = 'pool_monitor'
-max_connections = $((most + 20))
-max_files_per_process = $((most + 1000))
+max_connections = $slots
+max_files_per_process = $((slots + 1000))
 autovacuum = off
 jit = off
 # it is us who takes the samples
@@ -60,8 +62,8 @@ SQL
 start_holder
 for sessions in $levels; do
 	hold "$sessions"
-	measure_array real $((most + 20)) "$sessions"
-	psql -Xtq --csv -v ON_ERROR_STOP=1 -v sessions="$sessions" -v slots=$((most + 20)) -v rounds="$rounds" \
+	measure_array real "$slots" "$sessions"
+	psql -Xtq --csv -v ON_ERROR_STOP=1 -v sessions="$sessions" -v slots="$slots" -v rounds="$rounds" \
 		-v exporter="$exporter_query" -f - >>"$csv" <<'SQL'
 CALL measure_statements(:rounds, :'exporter');
 SELECT 'real', :slots, :sessions, what, 'warm', round(ns::numeric) FROM measured;
