@@ -21,6 +21,9 @@
 
 #include "groups.h"
 
+/* Groups that may become an "<other>" before one goes to the one that takes all */
+#define EVICTION_STEPS	16
+
 /* The group that takes what finds no other place */
 #define CATCH_ALL_GROUP		0
 
@@ -331,13 +334,13 @@ rename_to_other(int place, const PmonGroupKey *other)
  *
  * The least recently used group goes to its "<other>".  Where there is none
  * yet, that group becomes it, which frees no place, so the next one has to go
- * too; if that again has no "<other>", it goes to the one that takes all, so
- * that two steps always do.
+ * too.  That may be so for several databases and roles in a row; after some
+ * steps a group goes to the one that takes all, so that there is an end.
  */
 static bool
 evict_group(void)
 {
-	for (int step = 1; step <= 2; step++)
+	for (int step = 1; step <= EVICTION_STEPS; step++)
 	{
 		int			place = pmon->lru_first;
 		int			into = CATCH_ALL_GROUP;
@@ -352,7 +355,7 @@ evict_group(void)
 							   pmon_groups[place].key.userid,
 							   PMON_OTHER_APPLICATION);
 			into = find_group(&other);
-			if (into == PMON_NONE && step == 1)
+			if (into == PMON_NONE && step < EVICTION_STEPS)
 			{
 				rename_to_other(place, &other);
 				continue;
