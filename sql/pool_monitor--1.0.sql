@@ -362,9 +362,15 @@ COMMENT ON COLUMN pool_monitor_sessions.exempt IS 'why pool_monitor will not end
 COMMENT ON COLUMN pool_monitor_sessions.blocks IS 'how many backends wait for a lock that this session holds';
 COMMENT ON COLUMN pool_monitor_sessions.query IS 'the current statement, or the last one if the session is not active';
 
+CREATE FUNCTION pool_monitor_leak_suspects()
+RETURNS SETOF pool_monitor_sessions
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION pool_monitor_leak_suspects() IS
+'the sessions that look leaked: what the view pool_monitor_leaks shows, in no order';
+
 CREATE VIEW pool_monitor_leaks AS
-    SELECT * FROM pool_monitor_sessions() s
-     WHERE s.leak_suspect IS NOT NULL
+    SELECT * FROM pool_monitor_leak_suspects() s
      ORDER BY s.blocks DESC, coalesce(s.xact_start, s.state_change), s.query_start;
 COMMENT ON VIEW pool_monitor_leaks IS 'the sessions that look leaked, worst first: those that others wait for, then the oldest transactions; columns as in pool_monitor_sessions';
 COMMENT ON COLUMN pool_monitor_leaks.pid IS 'process ID of the session''s backend';

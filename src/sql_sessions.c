@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sql_sessions.c
- *	  SQL function that shows each session.
+ *	  SQL functions that show each session, or those that look leaked.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +21,7 @@
 #include "sql_sessions.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_sessions);
+PG_FUNCTION_INFO_V1(pool_monitor_leak_suspects);
 
 /* The columns that only who may read a session sees */
 #define PRIVATE_COLUMNS		21
@@ -51,6 +52,15 @@ put_policy_columns(PmonRow *row, const PmonIdleSession *judged)
 	pmon_put_text(row, pmon_exemption_name(judged->exempt));
 }
 
+/* Why a session looks leaked, or NULL */
+static const char *
+suspect(const PmonSession *session, uint32 wait_event_info, TimestampTz now)
+{
+	return pmon_leak_suspect(session->state, wait_event_info,
+							 pmon_age(now, pmon_statement_start(session)),
+							 pmon_leak_threshold * INT64CONST(1000));
+}
+
 static void
 put_private_columns(PmonRow *row, const PmonSession *session,
 					const PmonProcState *proc, int pool,
@@ -77,9 +87,7 @@ put_private_columns(PmonRow *row, const PmonSession *session,
 	pmon_put_bool(row, checked_out);
 	pmon_put_interval(row, pmon_age(now, session->state_change));
 	pmon_put_interval(row, pmon_age(now, session->xact_start));
-	pmon_put_text(row, pmon_leak_suspect(session->state, proc->wait_event_info,
-										 pmon_age(now, pmon_statement_start(session)),
-										 pmon_leak_threshold * INT64CONST(1000)));
+	pmon_put_text(row, suspect(session, proc->wait_event_info, now));
 	put_policy_columns(row, judged);
 	pmon_put_int(row, blocks);
 	pmon_put_text(row, query);
@@ -100,6 +108,21 @@ read_sessions(int *nsessions)
 	}
 	*nsessions = n;
 	return sessions;
+}
+
+/* Keep those that look leaked and that the reader may see.  Returns how many. */
+static int
+keep_suspects(PmonSession *sessions, int nsessions, TimestampTz now)
+{
+	int			n = 0;
+
+	for (int i = 0; i < nsessions; i++)
+	{
+		if (suspect(&sessions[i], 0, now) != NULL &&
+			pmon_may_read(sessions[i].userid))
+			sessions[n++] = sessions[i];
+	}
+	return n;
 }
 
 /*
@@ -148,19 +171,17 @@ judge_sessions(TimestampTz now)
 	return by_slot;
 }
 
-Datum
-pool_monitor_sessions(PG_FUNCTION_ARGS)
+/* Add a row for each session. */
+static void
+show_sessions(FunctionCallInfo fcinfo, PmonSession *sessions, int nsessions,
+			  TimestampTz now)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	int			nsessions;
-	PmonSession *sessions = read_sessions(&nsessions);
 	PmonProcState *procs = pmon_read_procs();
 	int		   *blocks = read_blocks(sessions, nsessions, procs);
 	PmonNames  *names = pmon_begin_matching();
 	PmonIdleSession **judged = judge_sessions(now);
 	MemoryContext row_context;
 
-	PmonInitResultSet(fcinfo);
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "pool_monitor row",
 										ALLOCSET_DEFAULT_SIZES);
 
@@ -188,5 +209,31 @@ pool_monitor_sessions(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(row_context);
 	}
+}
+
+Datum
+pool_monitor_sessions(PG_FUNCTION_ARGS)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			nsessions;
+	PmonSession *sessions = read_sessions(&nsessions);
+
+	PmonInitResultSet(fcinfo);
+	show_sessions(fcinfo, sessions, nsessions, now);
+	return (Datum) 0;
+}
+
+/* Rows are for suspects only, of whom there are few. */
+Datum
+pool_monitor_leak_suspects(PG_FUNCTION_ARGS)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			nsessions;
+	PmonSession *sessions = read_sessions(&nsessions);
+
+	nsessions = keep_suspects(sessions, nsessions, now);
+	PmonInitResultSet(fcinfo);
+	if (nsessions > 0)
+		show_sessions(fcinfo, sessions, nsessions, now);
 	return (Datum) 0;
 }

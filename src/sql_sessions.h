@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sql_sessions.h
- *	  SQL function that shows each session.
+ *	  SQL functions that show each session, or those that look leaked.
  *
  * Reads PGPROCs without a lock; where a session waits for a heavyweight lock
  * it reads the lock tables, as pg_locks does.
@@ -14,5 +14,6 @@
 #include "fmgr.h"
 
 extern PGDLLEXPORT Datum pool_monitor_sessions(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum pool_monitor_leak_suspects(PG_FUNCTION_ARGS);
 
 #endif							/* PMON_SQL_SESSIONS_H */

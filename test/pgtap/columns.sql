@@ -110,6 +110,6 @@ SELECT function_returns('pool_monitor_reset', ARRAY['text'], 'timestamp with tim
 
 SELECT volatility_is('pool_monitor_' || f, ARRAY[]::text[], 'volatile', 'pool_monitor_' || f || '() is volatile')
   FROM unnest(ARRAY['status', 'connections', 'applications', 'groups', 'sessions', 'rejections', 'info',
-                    'health', 'reset', 'database_counts', 'role_counts']) f;
+                    'health', 'reset', 'database_counts', 'role_counts', 'leak_suspects']) f;
 
 SELECT * FROM finish();

@@ -255,7 +255,7 @@ SELECT 'pool_monitor_' || o, 'figures' FROM unnest('{
 UNION ALL
 SELECT 'pool_monitor_' || o, 'own' FROM unnest('{
         connections, connections(), applications, applications(), groups, groups(), rejections, rejections(),
-        sessions, sessions(), leaks, terminations, terminations(),
+        sessions, sessions(), leaks, leak_suspects(), terminations, terminations(),
         "terminate_idle(interval,text,name,name,integer,boolean)"}'::text[]) o
 UNION ALL
 SELECT 'pool_monitor_' || o, 'all' FROM unnest('{
