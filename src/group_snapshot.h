@@ -14,6 +14,7 @@ typedef struct PmonGroupSnapshot
 {
 	int			ngroups;
 	PmonGroup  *groups;			/* with the counters of sessions in progress */
+	uint64	  **buckets;		/* of each, packed with its octaves, or NULL */
 	int			napplications;
 	PmonApplication *applications;
 	int			nrejections;
@@ -23,7 +24,7 @@ typedef struct PmonGroupSnapshot
 
 /*
  * Take a snapshot, palloc'd in the current context.  All of it is as of one
- * instant.  Where the histograms are not wanted, their buckets are 0.  Takes
+ * instant.  Where the histograms are not wanted, buckets is NULL.  Takes
  * PmonSnapshotLock(), and PmonLock(), shared, while it copies what is in use.
  */
 extern PmonGroupSnapshot *pmon_take_snapshot(bool with_buckets);

@@ -8,6 +8,11 @@
  * sessions are kept in a list from the least to the most recently used one;
  * when a place is wanted and none is free, the first of them gives way.
  *
+ * Each "<other>" without sessions is in a list of its own, for it can go only
+ * to the one that takes all, where database and role are lost.  So it gives
+ * way when nothing else can, or when these have half of all places: else those
+ * of databases and roles that are long gone would crowd out what is used.
+ *
  * An application that has lost its last group is remembered, so that history
  * can name it, for as long as no other one wants its place.
  *
@@ -66,35 +71,45 @@ new_id(void)
 }
 
 /*
- * The list of groups without sessions
+ * The lists of groups without sessions
  */
+static PmonGroupList *
+list_of(const PmonGroup *group)
+{
+	return is_other(&group->key) ? &pmon->idle_others : &pmon->idle_groups;
+}
+
 static void
 lru_append(int place)
 {
 	PmonGroup  *group = &pmon_groups[place];
+	PmonGroupList *list = list_of(group);
 
-	group->lru_prev = pmon->lru_last;
+	group->lru_prev = list->last;
 	group->lru_next = PMON_NONE;
-	if (pmon->lru_last != PMON_NONE)
-		pmon_groups[pmon->lru_last].lru_next = place;
+	if (list->last != PMON_NONE)
+		pmon_groups[list->last].lru_next = place;
 	else
-		pmon->lru_first = place;
-	pmon->lru_last = place;
+		list->first = place;
+	list->last = place;
+	list->length++;
 }
 
 static void
 lru_remove(int place)
 {
 	PmonGroup  *group = &pmon_groups[place];
+	PmonGroupList *list = list_of(group);
 
 	if (group->lru_prev != PMON_NONE)
 		pmon_groups[group->lru_prev].lru_next = group->lru_next;
 	else
-		pmon->lru_first = group->lru_next;
+		list->first = group->lru_next;
 	if (group->lru_next != PMON_NONE)
 		pmon_groups[group->lru_next].lru_prev = group->lru_prev;
 	else
-		pmon->lru_last = group->lru_prev;
+		list->last = group->lru_prev;
+	list->length--;
 	group->lru_prev = group->lru_next = PMON_NONE;
 }
 
@@ -257,6 +272,7 @@ make_group(const PmonGroupKey *key)
 	entry->place = place;
 
 	memset(group, 0, sizeof(*group));
+	memset(pmon_group_buckets[place], 0, sizeof(PmonHoldBuckets));
 	group->key = *key;
 	group->in_use = true;
 	group->id = new_id();
@@ -283,6 +299,15 @@ drop_group(int place)
 	pmon->groups--;
 }
 
+/* Add counters and their packed buckets to a group. */
+static void
+add_to_group(int place, const PmonCounters *counters, const uint64 *buckets,
+			 uint64 octaves)
+{
+	pmon_add_counters(&pmon_groups[place].counters, counters);
+	pmon_add_buckets(pmon_group_buckets[place], PMON_ALL_OCTAVES, buckets, octaves);
+}
+
 /* Add what a group without sessions counted to another one, and forget it. */
 static void
 fold_group(int place, int into)
@@ -291,7 +316,7 @@ fold_group(int place, int into)
 	PmonGroup  *target = &pmon_groups[into];
 
 	note_move(group, target->application);
-	pmon_add_counters(&target->counters, &group->counters, true);
+	add_to_group(into, &group->counters, pmon_group_buckets[place], PMON_ALL_OCTAVES);
 	pmon_raise_peak(&target->peak_connections, group->peak_connections.value,
 					group->peak_connections.at);
 	pmon_raise_peak(&target->peak_checked_out, group->peak_checked_out.value,
@@ -319,14 +344,12 @@ rename_to_other(int place, const PmonGroupKey *other)
 	hash_update_hash_key(pmon_group_hash, entry, other);
 	note_move(group, application);
 	application_remove_group(group->application);
+	lru_remove(place);
 	group->key = *other;
 	group->id = new_id();
 	group->application = application;
-	pmon->groups_evicted++;
-
-	/* it has just been used: for what was folded into it */
-	lru_remove(place);
 	lru_append(place);
+	pmon->groups_evicted++;
 }
 
 /*
@@ -342,29 +365,28 @@ evict_group(void)
 {
 	for (int step = 1; step <= EVICTION_STEPS; step++)
 	{
-		int			place = pmon->lru_first;
-		int			into = CATCH_ALL_GROUP;
+		int			place = pmon->idle_groups.first;
+		int			into;
 		PmonGroupKey other;
 
-		if (place == PMON_NONE)
-			return false;
-
-		if (!is_other(&pmon_groups[place].key))
+		if (place == PMON_NONE || pmon->idle_others.length > pmon->max_groups / 2)
 		{
-			pmon_set_group_key(&other, pmon_groups[place].key.databaseid,
-							   pmon_groups[place].key.userid,
-							   PMON_OTHER_APPLICATION);
-			into = find_group(&other);
-			if (into == PMON_NONE && step < EVICTION_STEPS)
-			{
-				rename_to_other(place, &other);
-				continue;
-			}
-			if (into == PMON_NONE)
-				into = CATCH_ALL_GROUP;
+			place = pmon->idle_others.first;
+			if (place == PMON_NONE)
+				return false;
+			fold_group(place, CATCH_ALL_GROUP);
+			return true;
 		}
 
-		fold_group(place, into);
+		pmon_set_group_key(&other, pmon_groups[place].key.databaseid,
+						   pmon_groups[place].key.userid, PMON_OTHER_APPLICATION);
+		into = find_group(&other);
+		if (into == PMON_NONE && step < EVICTION_STEPS)
+		{
+			rename_to_other(place, &other);
+			continue;
+		}
+		fold_group(place, into != PMON_NONE ? into : CATCH_ALL_GROUP);
 		return true;
 	}
 
@@ -384,7 +406,8 @@ pmon_init_groups(void)
 		pmon_applications[i].lru_next = next;
 	}
 	pmon->first_free_group = pmon->first_free_application = 0;
-	pmon->lru_first = pmon->lru_last = PMON_NONE;
+	pmon->idle_groups.first = pmon->idle_groups.last = PMON_NONE;
+	pmon->idle_others.first = pmon->idle_others.last = PMON_NONE;
 	pmon->unused_first = pmon->unused_last = PMON_NONE;
 
 	/* the first one made is at place 0; it is never in the list */
@@ -481,7 +504,7 @@ pmon_restore_application(const PmonApplication *saved)
 }
 
 void
-pmon_restore_group(const PmonGroup *saved)
+pmon_restore_group(const PmonGroup *saved, const uint64 *buckets)
 {
 	PmonGroupKey key;
 	PmonGroup  *group;
@@ -492,7 +515,7 @@ pmon_restore_group(const PmonGroup *saved)
 	place = find_or_make_group(&key);
 	Assert(place != PMON_NONE);
 	group = &pmon_groups[place];
-	pmon_add_counters(&group->counters, &saved->counters, true);
+	add_to_group(place, &saved->counters, buckets, saved->counters.hold.octaves);
 	group->counted_since = saved->counted_since;
 	group->last_used = saved->last_used;
 	namestrcpy((Name) group->datname, saved->datname);
@@ -525,30 +548,53 @@ read_double(pg_atomic_uint64 *atomic)
 	return value;
 }
 
+/*
+ * Do a slot's counters belong to its group?  After a reset they do not: the
+ * session will clear them when it counts next.
+ */
+static bool
+slot_is_valid(int slot)
+{
+	const PmonGroup *group = &pmon_groups[PmonGetMembership(slot).group];
+
+	if (pmon_slots[slot].hold.generation != group->generation)
+		return false;
+	pg_read_barrier();
+	return true;
+}
+
 void
-pmon_add_slot(PmonHoldTotals *totals, int slot, bool with_buckets)
+pmon_add_slot(PmonHoldTotals *totals, int slot)
 {
 	PmonHoldCounters *hold = &pmon_slots[slot].hold;
-	PmonGroup  *group = &pmon_groups[PmonGetMembership(slot).group];
-	uint64		octaves;
 
-	/* forgotten by a reset; the session will clear it when it counts next */
-	if (hold->generation != group->generation)
+	if (!slot_is_valid(slot))
 		return;
-	pg_read_barrier();
-
 	totals->transactions += pg_atomic_read_u64(&hold->transactions);
 	totals->time_sum += pg_atomic_read_u64(&hold->time_sum);
 	totals->square_sum += read_double(&hold->square_sum);
 	totals->time_max = Max(totals->time_max, pg_atomic_read_u64(&hold->time_max));
-	if (!with_buckets)
-		return;
-	for (octaves = pg_atomic_read_u64(&hold->octaves); octaves != 0; octaves &= octaves - 1)
-	{
-		int			first = PmonHoldOctaveBucket(pg_rightmost_one_pos64(octaves));
+	totals->octaves |= pg_atomic_read_u64(&hold->octaves);
+}
 
-		for (int i = first; i < first + PMON_HOLD_SUB_BUCKETS; i++)
-			totals->buckets[i] += pg_atomic_read_u64(&hold->buckets[i]);
+void
+pmon_add_slot_buckets(uint64 *buckets, uint64 octaves, int slot)
+{
+	PmonHoldCounters *hold = &pmon_slots[slot].hold;
+	uint64		counted;
+
+	if (!slot_is_valid(slot))
+		return;
+	counted = pg_atomic_read_u64(&hold->octaves);
+	for (; octaves != 0; octaves &= octaves - 1, buckets += PMON_HOLD_SUB_BUCKETS)
+	{
+		int			octave = pg_rightmost_one_pos64(octaves);
+		int			first = PmonHoldOctaveBucket(octave);
+
+		if ((counted & PmonOctaveBit(octave)) == 0)
+			continue;
+		for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
+			buckets[i] += pg_atomic_read_u64(&hold->buckets[first + i]);
 	}
 }
 
@@ -573,20 +619,6 @@ pmon_clear_slot(PmonSlot *slot)
 }
 
 void
-pmon_add_hold(PmonHoldTotals *totals, const PmonHoldTotals *more,
-			  bool with_buckets)
-{
-	totals->transactions += more->transactions;
-	totals->time_sum += more->time_sum;
-	totals->square_sum += more->square_sum;
-	totals->time_max = Max(totals->time_max, more->time_max);
-	if (!with_buckets)
-		return;
-	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
-		totals->buckets[i] += more->buckets[i];
-}
-
-void
 pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals)
 {
 	brief->transactions += totals->transactions;
@@ -595,16 +627,21 @@ pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals)
 }
 
 void
-pmon_add_counters(PmonCounters *totals, const PmonCounters *more,
-				  bool with_buckets)
+pmon_add_counters(PmonCounters *totals, const PmonCounters *more)
 {
+	PmonHoldTotals *hold = &totals->hold;
+
 	totals->sessions += more->sessions;
 	totals->sessions_abandoned += more->sessions_abandoned;
 	totals->sessions_fatal += more->sessions_fatal;
 	totals->sessions_killed += more->sessions_killed;
 	totals->terminated += more->terminated;
 	totals->session_time += more->session_time;
-	pmon_add_hold(&totals->hold, &more->hold, with_buckets);
+	hold->transactions += more->hold.transactions;
+	hold->time_sum += more->hold.time_sum;
+	hold->square_sum += more->hold.square_sum;
+	hold->time_max = Max(hold->time_max, more->hold.time_max);
+	hold->octaves |= more->hold.octaves;
 }
 
 /* What is in progress is where counting starts again. */
@@ -627,6 +664,7 @@ reset_group(int place, TimestampTz now)
 	}
 
 	memset(&group->counters, 0, sizeof(group->counters));
+	memset(pmon_group_buckets[place], 0, sizeof(PmonHoldBuckets));
 	group->generation++;
 	group->counted_since = now;
 	restart_peak(&group->peak_connections, group->connections, now);

@@ -6,8 +6,8 @@
  * A group is one (database, role, application).  There are at most
  * pool_monitor.max_groups; past that, the least recently used group without
  * sessions is folded into the application "<other>" of the same database and
- * role, and where there is no place even for that one, into the "<other>"
- * without database and role, which always exists.
+ * role.  Where these take too many places, the least recently used of them is
+ * folded into the "<other>" without database and role, which always exists.
  *
  * Every function here wants PmonLock() held: exclusively, but where it says
  * otherwise.  None raises an error.
@@ -41,16 +41,15 @@ extern void pmon_leave_group(int group, TimestampTz now);
 extern void pmon_raise_peak(PmonPeak *peak, int value, TimestampTz at);
 
 /*
- * Add the hold times that a slot counted to a total, or forget them; a slot's
- * counters may be cleared only by the session that owns it.  pmon_add_slot()
- * needs the lock in shared mode only.
+ * Add the hold times that a slot counted to a total, or their buckets to those
+ * that are packed with octaves, as far as they have a place there.  The lock
+ * is needed in shared mode only.
  */
-extern void pmon_add_slot(PmonHoldTotals *totals, int slot, bool with_buckets);
-extern void pmon_clear_slot(PmonSlot *slot);
+extern void pmon_add_slot(PmonHoldTotals *totals, int slot);
+extern void pmon_add_slot_buckets(uint64 *buckets, uint64 octaves, int slot);
 
-/* Add hold times to hold times.  Needs no lock of its own. */
-extern void pmon_add_hold(PmonHoldTotals *totals, const PmonHoldTotals *more,
-						  bool with_buckets);
+/* Forget what a slot counted.  Only the session that owns it may do so. */
+extern void pmon_clear_slot(PmonSlot *slot);
 
 /* Add hold times to what sizing needs of them.  Needs no lock of its own. */
 extern void pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals);
@@ -58,18 +57,17 @@ extern void pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals);
 /* What is left of that.  Needs no lock of its own. */
 extern void pmon_subtract_brief(PmonHoldBrief *brief, const PmonHoldBrief *less);
 
-/* Add counters to counters.  Needs no lock of its own. */
-extern void pmon_add_counters(PmonCounters *totals, const PmonCounters *more,
-							  bool with_buckets);
+/* Add counters to counters, without buckets.  Needs no lock of its own. */
+extern void pmon_add_counters(PmonCounters *totals, const PmonCounters *more);
 
 /*
  * Put back what an earlier server knew of an application or a group, as of
- * the snapshot that was saved; groups go first.  Where there are too many, the
- * groups put back first are folded.  For server start, when nobody
- * else is there: wants no lock.
+ * the snapshot that was saved; groups go first, each with its buckets, packed.
+ * Where there are too many, the groups put back first are folded.  For server
+ * start, when nobody else is there: wants no lock.
  */
 extern void pmon_restore_application(const PmonApplication *saved);
-extern void pmon_restore_group(const PmonGroup *saved);
+extern void pmon_restore_group(const PmonGroup *saved, const uint64 *buckets);
 
 /*
  * Forget what was counted: in one application's groups (NULL: in all), as of

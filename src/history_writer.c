@@ -108,13 +108,11 @@ read_totals(ApplicationTotal *totals, bool settle)
 		{
 			int			slot = word * 64 + pg_rightmost_one_pos64(bits);
 			int			place = PmonGetMembership(slot).group;
-			PmonHoldTotals hold;
+			PmonHoldTotals hold = {0};
 
 			if (place == PMON_NONE)
 				continue;
-			hold.transactions = hold.time_sum = hold.time_max = 0;
-			hold.square_sum = 0;
-			pmon_add_slot(&hold, slot, false);
+			pmon_add_slot(&hold, slot);
 			add_to_total(totals, place, &hold);
 		}
 	}

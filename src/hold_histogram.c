@@ -41,14 +41,55 @@ pmon_hold_bucket_start(int bucket)
 	return (PMON_HOLD_SUB_BUCKETS + sub) << (octave - 1);
 }
 
-double
-pmon_hold_percentile(const uint64 *counts, double fraction, uint64 max)
+int
+pmon_packed_buckets(uint64 octaves)
 {
+	return pg_popcount64(octaves) << PMON_HOLD_SUB_BITS;
+}
+
+void
+pmon_add_buckets(uint64 *totals, uint64 octaves,
+				 const uint64 *more, uint64 more_octaves)
+{
+	for (uint64 left = octaves | more_octaves; left != 0; left &= left - 1)
+	{
+		uint64		octave = left & -left;
+
+		if (octaves & more_octaves & octave)
+		{
+			for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
+				totals[i] += more[i];
+		}
+		if (octaves & octave)
+			totals += PMON_HOLD_SUB_BUCKETS;
+		if (more_octaves & octave)
+			more += PMON_HOLD_SUB_BUCKETS;
+	}
+}
+
+/*
+ * The midpoint of a bucket, whose values are whole microseconds; no more than
+ * max.
+ */
+static double
+bucket_midpoint(int bucket, uint64 max)
+{
+	uint64		first = pmon_hold_bucket_start(bucket);
+	uint64		last = pmon_hold_bucket_start(bucket + 1) - 1;
+
+	return Min(((double) first + (double) last) / 2, (double) max);
+}
+
+double
+pmon_hold_percentile(const uint64 *counts, uint64 octaves, double fraction,
+					 uint64 max)
+{
+	int			ncounts = pmon_packed_buckets(octaves);
 	uint64		total = 0;
 	uint64		seen = 0;
 	double		rank;
 
-	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
+	for (int i = 0; i < ncounts; i++)
 		total += counts[i];
 	if (total == 0)
 		return -1;
@@ -58,16 +99,15 @@ pmon_hold_percentile(const uint64 *counts, double fraction, uint64 max)
 	if (rank < 1)
 		rank = 1;
 
-	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
+	for (uint64 left = octaves; left != 0; left &= left - 1)
 	{
-		seen += counts[i];
-		if ((double) seen >= rank)
-		{
-			/* the bucket's values are whole microseconds */
-			uint64		first = pmon_hold_bucket_start(i);
-			uint64		last = pmon_hold_bucket_start(i + 1) - 1;
+		int			first = PmonHoldOctaveBucket(pg_rightmost_one_pos64(left));
 
-			return Min(((double) first + (double) last) / 2, (double) max);
+		for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
+		{
+			seen += *counts++;
+			if ((double) seen >= rank)
+				return bucket_midpoint(first + i, max);
 		}
 	}
 

@@ -315,27 +315,39 @@ pmon_add_enumeration(PmonExposition *exposition, const PmonLabels *labels,
 	}
 }
 
+/* The sum of all counts up to an octave; *counts and *octaves go on from there. */
+static uint64
+take_octaves(const uint64 **counts, uint64 *octaves, int end)
+{
+	uint64		sum = 0;
+
+	for (; *octaves & (PmonOctaveBit(end) - 1); *octaves &= *octaves - 1)
+	{
+		for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
+			sum += *(*counts)++;
+	}
+	return sum;
+}
+
 void
 pmon_add_histogram(PmonExposition *exposition, const PmonLabels *labels,
-				   const uint64 *counts, uint64 sum)
+				   const uint64 *counts, uint64 octaves, uint64 sum)
 {
 	uint64		below = 0;
-	int			bucket = 0;
 
+	/* a bound is a power of two, so it is where an octave starts */
 	for (int i = 0; i < lengthof(hold_bounds); i++)
 	{
 		uint64		bound = UINT64CONST(1) << hold_bounds[i];
 		char		le[MAX_NUMBER];
 
-		while (bucket < pmon_hold_bucket(bound))
-			below += counts[bucket++];
+		below += take_octaves(&counts, &octaves, PmonHoldOctave(pmon_hold_bucket(bound)));
 		put_series(exposition, "_bucket", labels, "le",
 				   format_decimal(le, bound - 1, PMON_MICROSECONDS));
 		put_decimal(exposition, below, PMON_WHOLE);
 	}
 
-	while (bucket < PMON_HOLD_BUCKETS)
-		below += counts[bucket++];
+	below += take_octaves(&counts, &octaves, PMON_HOLD_OCTAVES);
 	put_series(exposition, "_bucket", labels, "le", "+Inf");
 	put_decimal(exposition, below, PMON_WHOLE);
 	put_series(exposition, "_count", labels, NULL, NULL);

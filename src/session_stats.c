@@ -106,7 +106,8 @@ leave_group(TimestampTz now)
 	TimestampTz since = Max(my_slot->group_since, group->counted_since);
 	int			slot = my_slot - pmon_slots;
 
-	pmon_add_slot(&group->counters.hold, slot, true);
+	pmon_add_slot(&group->counters.hold, slot);
+	pmon_add_slot_buckets(pmon_group_buckets[my_group], PMON_ALL_OCTAVES, slot);
 	pmon_clear_slot(my_slot);
 	if (now > since)
 		group->counters.session_time += now - since;
@@ -188,7 +189,7 @@ count_hold_time(uint64 hold)
 
 	bucket = pmon_hold_bucket(hold);
 	octaves = pg_atomic_read_u64(&counters->octaves) |
-		(UINT64CONST(1) << PmonHoldOctave(bucket));
+		PmonOctaveBit(PmonHoldOctave(bucket));
 	if (octaves != pg_atomic_read_u64(&counters->octaves))
 		pg_atomic_write_u64(&counters->octaves, octaves);
 	add(&counters->buckets[bucket], 1);

@@ -24,6 +24,7 @@ pg_atomic_uint64 *pmon_live = NULL;
 pg_atomic_uint64 *pmon_memberships = NULL;
 PmonSlot   *pmon_slots = NULL;
 PmonGroup  *pmon_groups = NULL;
+PmonHoldBuckets *pmon_group_buckets = NULL;
 PmonApplication *pmon_applications = NULL;
 PmonRejection *pmon_rejections = NULL;
 PmonRejectionQueue *pmon_queue = NULL;
@@ -107,6 +108,7 @@ lay_out(char *base, int max_backends, int max_groups)
 	PART(pmon_memberships, mul_size(sizeof(pg_atomic_uint64), max_backends));
 	PART(pmon_slots, mul_size(sizeof(PmonSlot), max_backends));
 	PART(pmon_groups, mul_size(sizeof(PmonGroup), max_groups));
+	PART(pmon_group_buckets, mul_size(sizeof(PmonHoldBuckets), max_groups));
 	PART(pmon_applications, mul_size(sizeof(PmonApplication), max_groups));
 	PART(pmon_rejections, mul_size(sizeof(PmonRejection), PMON_MAX_REJECTIONS));
 	PART(pmon_queue, sizeof(PmonRejectionQueue));

@@ -12,6 +12,7 @@
  *		PmonMembership[]	one a backend: the group that it is in
  *		PmonSlot[]			one a backend: its own exact counters
  *		PmonGroup[]			one a (database, role, application)
+ *		buckets				of the hold times in each group
  *		PmonApplication[]	one an application
  *		PmonRejection[]		one a (database, role, application, reason) that
  *							was refused
@@ -89,15 +90,20 @@ typedef struct PmonHoldCounters
 	pg_atomic_uint64 buckets[PMON_HOLD_BUCKETS] PMON_STARTS_CACHE_LINE;
 } PmonHoldCounters;
 
-/* The same figures at rest: in a group, or added up by a reader */
+/*
+ * The same figures at rest: in a group, or added up by a reader.  Buckets are
+ * kept apart, since few want them and they are most of it.
+ */
 typedef struct PmonHoldTotals
 {
 	uint64		transactions;
 	uint64		time_sum;
 	double		square_sum;
 	uint64		time_max;
-	uint64		buckets[PMON_HOLD_BUCKETS];
+	uint64		octaves;
 } PmonHoldTotals;
+
+typedef uint64 PmonHoldBuckets[PMON_HOLD_BUCKETS];
 
 /* The figures that sizing needs; signed, since they may be differences */
 typedef struct PmonHoldBrief
@@ -188,10 +194,18 @@ typedef struct PmonGroup
 	PmonPeak	peak_checked_out;	/* as sampled */
 	TimestampTz counted_since;	/* start, or the last reset */
 	TimestampTz last_used;		/* when a session last left; 0: none has */
-	int			lru_prev;		/* the list of groups without sessions, from */
-	int			lru_next;		/* the least recently used on; or free places */
+	int			lru_prev;		/* a list of groups without sessions; or the */
+	int			lru_next;		/* next one of the free places */
 	PmonCounters counters;
 } PmonGroup;
+
+/* Places of groups, from the least recently used one on */
+typedef struct PmonGroupList
+{
+	int			first;
+	int			last;
+	int			length;
+} PmonGroupList;
 
 /*
  * An application is remembered, for the sake of its history, after its last
@@ -340,8 +354,8 @@ typedef struct PmonShared
 	int			groups;			/* places in use */
 	int			applications;	/* likewise */
 	uint32		last_id;		/* of PmonGroup.id and PmonApplication.id */
-	int			lru_first;		/* groups without sessions, by last use */
-	int			lru_last;
+	PmonGroupList idle_groups;	/* groups without sessions */
+	PmonGroupList idle_others;	/* likewise, those that are an "<other>" */
 	int			unused_first;	/* applications without groups */
 	int			unused_last;
 	int			first_free_group;
@@ -359,6 +373,7 @@ extern pg_atomic_uint64 *pmon_live;
 extern pg_atomic_uint64 *pmon_memberships;
 extern PmonSlot *pmon_slots;
 extern PmonGroup *pmon_groups;
+extern PmonHoldBuckets *pmon_group_buckets; /* at the places of the groups */
 extern PmonApplication *pmon_applications;
 extern PmonRejection *pmon_rejections;
 extern PmonRejectionQueue *pmon_queue;

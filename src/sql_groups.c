@@ -32,6 +32,7 @@ typedef struct Entry
 	PmonGroupKey key;
 	PmonCounts	live;
 	PmonCounters counters;
+	uint64	   *buckets;		/* packed with counters.hold.octaves */
 	int			ngroups;		/* groups that were added */
 	PmonPeak	peak_connections;
 	PmonPeak	peak_checked_out;
@@ -93,24 +94,48 @@ is_empty(const PmonGroup *group)
 		group->counters.sessions == 0 && group->counters.hold.transactions == 0;
 }
 
+/* Add the packed buckets of one of several groups. */
+static void
+add_buckets(Entry *entry, const uint64 *buckets, uint64 octaves)
+{
+	uint64		all = entry->counters.hold.octaves;
+
+	if (entry->buckets == NULL)
+		entry->buckets = palloc0(sizeof(uint64) * pmon_packed_buckets(all));
+	pmon_add_buckets(entry->buckets, all, buckets, octaves);
+}
+
 static void
 add_groups(Table *table)
 {
 	PmonGroupSnapshot *snapshot = table->snapshot;
+	Entry	  **entries = palloc0(sizeof(Entry *) * snapshot->ngroups);
 
 	for (int i = 0; i < snapshot->ngroups; i++)
 	{
 		PmonGroup  *group = &snapshot->groups[i];
-		Entry	   *entry;
 
 		if (is_empty(group))
 			continue;
-		entry = find_entry(table, group->key.databaseid, group->key.userid,
-						   group->key.application_name);
-		pmon_add_counters(&entry->counters, &group->counters, true);
-		entry->ngroups++;
-		entry->peak_connections = group->peak_connections;
-		entry->peak_checked_out = group->peak_checked_out;
+		entries[i] = find_entry(table, group->key.databaseid, group->key.userid,
+								group->key.application_name);
+		pmon_add_counters(&entries[i]->counters, &group->counters);
+		entries[i]->ngroups++;
+		entries[i]->peak_connections = group->peak_connections;
+		entries[i]->peak_checked_out = group->peak_checked_out;
+	}
+
+	/* the octaves of an entry are known now */
+	for (int i = 0; i < snapshot->ngroups; i++)
+	{
+		uint64		octaves = snapshot->groups[i].counters.hold.octaves;
+
+		if (entries[i] == NULL)
+			continue;
+		if (entries[i]->ngroups == 1)
+			entries[i]->buckets = snapshot->buckets[i];
+		else
+			add_buckets(entries[i], snapshot->buckets[i], octaves);
 	}
 }
 
@@ -227,7 +252,8 @@ put_recorded_columns(PmonRow *row, const Entry *entry)
 	pmon_put_milliseconds(row, counters->session_time);
 	pmon_put_milliseconds(row, hold->time_sum);
 	for (int i = 0; i < lengthof(percentiles); i++)
-		pmon_put_milliseconds(row, pmon_hold_percentile(hold->buckets,
+		pmon_put_milliseconds(row, pmon_hold_percentile(entry->buckets,
+														hold->octaves,
 														percentiles[i],
 														hold->time_max));
 	pmon_put_milliseconds(row, hold->transactions > 0 ? (double) hold->time_max : -1);

@@ -61,6 +61,8 @@ typedef struct SeriesGroup
 	int			sessions_by_state[PMON_STATES];
 	int			walsenders_by_state[PMON_STATES];
 	PmonCounters counters;
+	uint64	   *buckets;		/* packed with counters.hold.octaves */
+	struct SeriesGroup *merged_into;
 	uint64		rejected[PMON_REJECT_REASONS];
 	uint64		rejected_in_all;
 } SeriesGroup;
@@ -371,15 +373,16 @@ find_group(GroupTable *table, const char *datname, const char *usename,
 }
 
 static void
-merge_group(SeriesGroup *into, const SeriesGroup *group)
+merge_group(SeriesGroup *into, SeriesGroup *group)
 {
+	group->merged_into = into;
 	into->sessions += group->sessions;
 	for (int i = 0; i < PMON_STATES; i++)
 	{
 		into->sessions_by_state[i] += group->sessions_by_state[i];
 		into->walsenders_by_state[i] += group->walsenders_by_state[i];
 	}
-	pmon_add_counters(&into->counters, &group->counters, true);
+	pmon_add_counters(&into->counters, &group->counters);
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
 		into->rejected[i] += group->rejected[i];
 	into->rejected_in_all += group->rejected_in_all;
@@ -447,22 +450,50 @@ count_connections(Metrics *metrics, GroupTable *table)
 	}
 }
 
-/* Add what the groups have counted, if anything. */
-static void
+/*
+ * Add what the groups have counted, if anything.  Returns the group of names
+ * that each went to, palloc'd, NULL for those that have counted nothing.
+ */
+static SeriesGroup **
 add_counters(Metrics *metrics, GroupTable *table)
 {
-	for (int i = 0; i < metrics->snapshot->ngroups; i++)
+	PmonGroupSnapshot *snapshot = metrics->snapshot;
+	SeriesGroup **into = palloc0(sizeof(SeriesGroup *) * snapshot->ngroups);
+
+	for (int i = 0; i < snapshot->ngroups; i++)
 	{
-		PmonGroup  *group = &metrics->snapshot->groups[i];
+		PmonGroup  *group = &snapshot->groups[i];
 
 		if (group->connections == 0 && group->counters.sessions == 0 &&
 			group->counters.hold.transactions == 0)
 			continue;
-		pmon_add_counters(&find_group(table,
-									  cached_name(metrics->databases, group->key.databaseid, true),
-									  cached_name(metrics->roles, group->key.userid, false),
-									  group->key.application_name)->counters,
-						  &group->counters, true);
+		into[i] = find_group(table,
+							 cached_name(metrics->databases, group->key.databaseid, true),
+							 cached_name(metrics->roles, group->key.userid, false),
+							 group->key.application_name);
+		pmon_add_counters(&into[i]->counters, &group->counters);
+	}
+	return into;
+}
+
+/* The same with the histograms, but only for what will be exposed */
+static void
+add_buckets(const PmonGroupSnapshot *snapshot, SeriesGroup **into)
+{
+	for (int i = 0; i < snapshot->ngroups; i++)
+	{
+		SeriesGroup *group = into[i];
+		uint64		octaves;
+
+		if (group == NULL)
+			continue;
+		if (group->merged_into != NULL)
+			group = group->merged_into;
+		octaves = group->counters.hold.octaves;
+		if (group->buckets == NULL)
+			group->buckets = palloc0(sizeof(uint64) * pmon_packed_buckets(octaves));
+		pmon_add_buckets(group->buckets, octaves, snapshot->buckets[i],
+						 snapshot->groups[i].counters.hold.octaves);
 	}
 }
 
@@ -535,7 +566,8 @@ put_hold_times(PmonExposition *out, const GroupTable *table)
 		PmonLabels	labels;
 
 		label_names(&labels, &group->names);
-		pmon_add_histogram(out, &labels, group->counters.hold.buckets,
+		pmon_add_histogram(out, &labels, group->buckets,
+						   group->counters.hold.octaves,
 						   group->counters.hold.time_sum);
 	}
 }
@@ -545,11 +577,14 @@ put_groups(Metrics *metrics)
 {
 	PmonExposition *out = &metrics->exposition;
 	GroupTable *table = make_table();
+	SeriesGroup **into = NULL;
 
 	count_connections(metrics, table);
 	if (metrics->snapshot != NULL)
-		add_counters(metrics, table);
+		into = add_counters(metrics, table);
 	finish_table(table);
+	if (into != NULL)
+		add_buckets(metrics->snapshot, into);
 
 	put_connections(out, table);
 	if (metrics->snapshot == NULL)

@@ -8,8 +8,9 @@
  *		FileHeader		magic number, version, sizes of the structs, and the
  *						numbers of what follows
  *		PmonPoolState[]	always PMON_MAX_POOLS
- *		PmonApplication[], PmonGroup[], PmonRejection[]
- *						as pmon_take_snapshot() copies them
+ *		PmonApplication[], PmonGroup[], buckets, PmonRejection[]
+ *						as pmon_take_snapshot() copies them; the buckets of all
+ *						groups, packed, in the groups' order
  *		PmonIncident[], PmonTermination[]
  *		samples, minutes
  *						the records of the two rings, the oldest first
@@ -31,6 +32,7 @@
 #include <unistd.h>
 
 #include "access/xlog.h"
+#include "port/pg_bitutils.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
@@ -48,7 +50,7 @@
 #define BAD_FILE		PMON_STATS_FILE ".bad"
 
 #define MAGIC			UINT64CONST(0x504D4F4E53544154) /* "PMONSTAT" */
-#define FORMAT			1
+#define FORMAT			2
 
 typedef struct FileHeader
 {
@@ -82,9 +84,13 @@ typedef struct FileHeader
 	uint32		rejections;
 	uint32		incidents;
 	uint32		terminations;
+	uint64		octaves;		/* of all groups */
 	uint64		sample_bytes;
 	uint64		minute_bytes;
 } FileHeader;
+
+/* The bytes of the buckets in an octave */
+#define OCTAVE_BYTES	(sizeof(uint64) * PMON_HOLD_SUB_BUCKETS)
 
 /* A file being written */
 typedef struct Writer
@@ -129,6 +135,8 @@ fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot,
 	header->saved_at = GetCurrentTimestamp();
 	header->applications = snapshot->napplications;
 	header->groups = snapshot->ngroups;
+	for (int i = 0; i < snapshot->ngroups; i++)
+		header->octaves += pg_popcount64(snapshot->groups[i].counters.hold.octaves);
 	header->rejections = snapshot->nrejections;
 
 	LWLockAcquire(PmonLock(), LW_SHARED);
@@ -240,6 +248,9 @@ write_contents(Writer *writer)
 	put(writer, pools, sizeof(pmon->pools));
 	put(writer, snapshot->applications, sizeof(PmonApplication) * header.applications);
 	put(writer, snapshot->groups, sizeof(PmonGroup) * header.groups);
+	for (int i = 0; i < header.groups; i++)
+		put(writer, snapshot->buckets[i],
+			sizeof(uint64) * pmon_packed_buckets(snapshot->groups[i].counters.hold.octaves));
 	put(writer, snapshot->rejections, sizeof(PmonRejection) * header.rejections);
 	for (int i = 0; i < header.incidents; i++)
 		put(writer, incidents[i], sizeof(PmonIncident));
@@ -385,6 +396,24 @@ read_whole_file(uint64 *size, const char **problem)
 	return data;
 }
 
+/*
+ * Do groups have as many octaves as there are in the file, and none that can
+ * not be?
+ */
+static bool
+check_octaves(const FileHeader *header, const PmonGroup *groups)
+{
+	uint64		octaves = 0;
+
+	for (int i = 0; i < header->groups; i++)
+	{
+		if (groups[i].counters.hold.octaves & ~PMON_ALL_OCTAVES)
+			return false;
+		octaves += pg_popcount64(groups[i].counters.hold.octaves);
+	}
+	return octaves == header->octaves;
+}
+
 /* Why a file can not be used, or NULL if it can */
 static const char *
 check_file(const char *data, uint64 size)
@@ -392,6 +421,7 @@ check_file(const char *data, uint64 size)
 	const FileHeader *header = (const FileHeader *) data;
 	FileHeader	expected;
 	uint64		length = sizeof(FileHeader) + sizeof(pmon->pools);
+	uint64		groups_at;
 	pg_crc32c	crc;
 	pg_crc32c	stored;
 
@@ -411,16 +441,21 @@ check_file(const char *data, uint64 size)
 	if (memcmp(header, &expected, offsetof(FileHeader, saved_at)) != 0)
 		return "was written by another build";
 
-	/* none of these can overflow: each factor is of 32 bits */
+	/* none of these can overflow: each factor is of 32 bits or checked */
 	length += (uint64) header->applications * sizeof(PmonApplication);
+	groups_at = length;
 	length += (uint64) header->groups * sizeof(PmonGroup);
+	length += header->octaves * OCTAVE_BYTES;
 	length += (uint64) header->rejections * sizeof(PmonRejection);
 	length += (uint64) header->incidents * sizeof(PmonIncident);
 	length += (uint64) header->terminations * sizeof(PmonTermination);
-	if (header->sample_bytes > size || header->minute_bytes > size ||
+	if (header->octaves > size || header->sample_bytes > size ||
+		header->minute_bytes > size ||
 		header->sample_bytes % 8 != 0 || header->minute_bytes % 8 != 0 ||
 		length + header->sample_bytes + header->minute_bytes + sizeof(crc) != size)
 		return "has an incorrect length";
+	if (!check_octaves(header, (const PmonGroup *) (data + groups_at)))
+		return "has hold times that can not be";
 
 	/* what is counted on from there must not overflow */
 	if (header->last_incident < 0 || header->last_incident > PG_INT32_MAX ||
@@ -462,41 +497,57 @@ restore_pools(const PmonPoolState *saved)
 	}
 }
 
+/* A group in the file, and its buckets */
+typedef struct SavedGroup
+{
+	const PmonGroup *group;
+	const uint64 *buckets;
+} SavedGroup;
+
 /* The least recently used first: those are the ones to be folded */
 static int
 compare_last_used(const void *a, const void *b)
 {
-	const PmonGroup *left = *(const PmonGroup *const *) a;
-	const PmonGroup *right = *(const PmonGroup *const *) b;
+	const PmonGroup *left = ((const SavedGroup *) a)->group;
+	const PmonGroup *right = ((const SavedGroup *) b)->group;
 
 	if ((left->connections > 0) != (right->connections > 0))
 		return left->connections > 0 ? 1 : -1;
 	return (left->last_used > right->last_used) - (left->last_used < right->last_used);
 }
 
+/* An error would end the postmaster, so without memory the order is lost. */
 static void
 restore_groups(const FileHeader *header, Reader *reader)
 {
 	const PmonApplication *applications = take(reader, sizeof(PmonApplication) * header->applications);
-	const PmonGroup *saved = take(reader, sizeof(PmonGroup) * header->groups);
-	const PmonGroup **groups = palloc_extended(sizeof(PmonGroup *) * Max(header->groups, 1),
-											   MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	const PmonGroup *groups = take(reader, sizeof(PmonGroup) * header->groups);
+	const uint64 *buckets = take(reader, OCTAVE_BYTES * header->octaves);
+	SavedGroup *sorted = palloc_extended(sizeof(SavedGroup) * Max(header->groups, 1),
+										 MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 
-	/* an error would end the postmaster, so without memory the order is lost */
-	if (groups != NULL)
+	for (int i = 0; i < header->groups; i++)
 	{
+		if (sorted != NULL)
+		{
+			sorted[i].group = &groups[i];
+			sorted[i].buckets = buckets;
+		}
+		else
+			pmon_restore_group(&groups[i], buckets);
+		buckets += pmon_packed_buckets(groups[i].counters.hold.octaves);
+	}
+	if (sorted != NULL)
+	{
+		qsort(sorted, header->groups, sizeof(SavedGroup), compare_last_used);
 		for (int i = 0; i < header->groups; i++)
-			groups[i] = &saved[i];
-		qsort(groups, header->groups, sizeof(PmonGroup *), compare_last_used);
+			pmon_restore_group(sorted[i].group, sorted[i].buckets);
+		pfree(sorted);
 	}
 
 	/* where there is no room for all applications, those with groups have it */
-	for (int i = 0; i < header->groups; i++)
-		pmon_restore_group(groups != NULL ? groups[i] : &saved[i]);
 	for (int i = 0; i < header->applications; i++)
 		pmon_restore_application(&applications[i]);
-	if (groups != NULL)
-		pfree(groups);
 }
 
 static bool

@@ -394,7 +394,8 @@ write_family(PmonExposition *out, const Family *family)
 			break;
 		case KIND_HISTOGRAM:
 			make_histogram(family->value, counts);
-			pmon_add_histogram(out, &family->labels, counts, Max(family->value, 0));
+			pmon_add_histogram(out, &family->labels, counts, PMON_ALL_OCTAVES,
+							   Max(family->value, 0));
 			break;
 	}
 }

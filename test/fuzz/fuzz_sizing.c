@@ -113,7 +113,7 @@ check_histogram(FuzzInput *input)
 		place += take_byte(input);
 		counts[place % PMON_HOLD_BUCKETS] = (uint64) take_int64(input);
 	}
-	percentile = pmon_hold_percentile(counts, fraction, value);
+	percentile = pmon_hold_percentile(counts, PMON_ALL_OCTAVES, fraction, value);
 	require(percentile == -1 || (percentile >= 0 && percentile <= (double) value),
 			"a percentile of %g", percentile);
 }

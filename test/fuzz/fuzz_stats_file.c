@@ -84,6 +84,7 @@ static void
 separate_arrays(void)
 {
 	static PmonGroup *groups = NULL;
+	static PmonHoldBuckets *buckets;
 	static PmonApplication *applications;
 	static PmonRejection *rejections;
 	static PmonRejectionQueue *queue;
@@ -96,6 +97,7 @@ separate_arrays(void)
 	if (groups == NULL)
 	{
 		groups = guarded(sizeof(PmonGroup) * MAX_GROUPS);
+		buckets = guarded(sizeof(PmonHoldBuckets) * MAX_GROUPS);
 		applications = guarded(sizeof(PmonApplication) * MAX_GROUPS);
 		rejections = guarded(sizeof(PmonRejection) * PMON_MAX_REJECTIONS);
 		queue = guarded(sizeof(PmonRejectionQueue));
@@ -105,6 +107,7 @@ separate_arrays(void)
 		terminations = guarded(sizeof(PmonTerminations));
 	}
 	pmon_groups = groups;
+	pmon_group_buckets = buckets;
 	pmon_applications = applications;
 	pmon_rejections = rejections;
 	pmon_queue = queue;
@@ -358,20 +361,31 @@ check_groups(void)
 {
 	int			groups = 0;
 	int			unused = 0;
-	int			last = PMON_NONE;
+	const PmonGroupList *lists[] = {&pmon->idle_groups, &pmon->idle_others};
 	bool		in_list[MAX_GROUPS] = {0};
+	int			last;
 
 	require(pmon->groups > 0 && pmon->groups <= MAX_GROUPS &&
 			pmon->applications > 0 && pmon->applications <= MAX_GROUPS,
 			"%d groups of %d applications", pmon->groups, pmon->applications);
-	for (int i = pmon->lru_first; i != PMON_NONE; i = pmon_groups[i].lru_next)
+	for (int list = 0; list < 2; list++)
 	{
-		require(i > 0 && i < MAX_GROUPS && !in_list[i] &&
-				pmon_groups[i].lru_prev == last, "the list of groups");
-		in_list[i] = true;
-		last = i;
+		int			length = 0;
+
+		last = PMON_NONE;
+		for (int i = lists[list]->first; i != PMON_NONE; i = pmon_groups[i].lru_next)
+		{
+			require(i > 0 && i < MAX_GROUPS && !in_list[i] &&
+					pmon_groups[i].lru_prev == last, "the list of groups");
+			require((strcmp(pmon_groups[i].key.application_name, PMON_OTHER_APPLICATION) == 0) == (list == 1),
+					"a group is in the wrong list");
+			in_list[i] = true;
+			last = i;
+			length++;
+		}
+		require(lists[list]->last == last && lists[list]->length == length,
+				"the end of the list of groups");
 	}
-	require(pmon->lru_last == last, "the end of the list of groups");
 
 	for (int i = 0; i < MAX_GROUPS; i++)
 	{
@@ -524,7 +538,8 @@ read_all(int variant)
 	for (int i = 0; i < snapshot->ngroups; i++)
 	{
 		const PmonHoldTotals *hold = &snapshot->groups[i].counters.hold;
-		double		percentile = pmon_hold_percentile(hold->buckets, 0.95, hold->time_max);
+		double		percentile = pmon_hold_percentile(snapshot->buckets[i], hold->octaves,
+													  0.95, hold->time_max);
 
 		require(percentile >= -1 && percentile <= Max((double) hold->time_max, -1),
 				"a percentile of %g", percentile);
@@ -596,7 +611,9 @@ check_restart(void)
 		for (int j = 0; j < after->ngroups; j++)
 			found = found ||
 				(memcmp(&before->groups[i].key, &after->groups[j].key, sizeof(PmonGroupKey)) == 0 &&
-				 memcmp(&before->groups[i].counters, &after->groups[j].counters, sizeof(PmonCounters)) == 0);
+				 memcmp(&before->groups[i].counters, &after->groups[j].counters, sizeof(PmonCounters)) == 0 &&
+				 memcmp(before->buckets[i], after->buckets[j],
+						sizeof(uint64) * pmon_packed_buckets(before->groups[i].counters.hold.octaves)) == 0);
 		require(found, "a group's counters have changed");
 	}
 	require(pmon_last_incident() == last_incident, "incidents have changed");
@@ -664,24 +681,25 @@ typedef struct Part
 	size_t		start;
 } Part;
 
-#define PARTS	7
+#define PARTS	8
+#define OCTAVES	2				/* the part of that number */
 
 static const size_t entry_sizes[PARTS] = {
-	sizeof(PmonApplication), sizeof(PmonGroup), sizeof(PmonRejection),
+	sizeof(PmonApplication), sizeof(PmonGroup), OCTAVE_BYTES, sizeof(PmonRejection),
 	sizeof(PmonIncident), sizeof(PmonTermination), 1, 1
 };
 
+/* All but the last two are numbers of entries */
 static uint64
 get_count(const FileHeader *header, int part)
 {
-	const uint32 counts[] = {
-		header->applications, header->groups, header->rejections,
-		header->incidents, header->terminations
+	const uint64 counts[PARTS] = {
+		header->applications, header->groups, header->octaves, header->rejections,
+		header->incidents, header->terminations,
+		header->sample_bytes, header->minute_bytes
 	};
 
-	if (part < lengthof(counts))
-		return counts[part];
-	return part == lengthof(counts) ? header->sample_bytes : header->minute_bytes;
+	return counts[part];
 }
 
 /* Returns false if the file is not what its header says. */
@@ -710,18 +728,21 @@ static void
 set_count(uint8 *data, int part, uint64 count)
 {
 	FileHeader	header;
-	uint32	   *counts[] = {
-		&header.applications, &header.groups, &header.rejections,
+	uint32	   *counts[PARTS] = {
+		&header.applications, &header.groups, NULL, &header.rejections,
 		&header.incidents, &header.terminations
+	};
+	uint64	   *long_counts[PARTS] = {
+		[OCTAVES] = &header.octaves,
+		[PARTS - 2] = &header.sample_bytes,
+		[PARTS - 1] = &header.minute_bytes
 	};
 
 	memcpy(&header, data, sizeof(header));
-	if (part < lengthof(counts))
+	if (counts[part] != NULL)
 		*counts[part] = (uint32) count;
-	else if (part == lengthof(counts))
-		header.sample_bytes = count;
 	else
-		header.minute_bytes = count;
+		*long_counts[part] = count;
 	memcpy(data, &header, sizeof(header));
 }
 
@@ -870,7 +891,8 @@ make_groups(int n)
 		pmon_groups[place].counters.hold.transactions = i;
 		pmon_groups[place].counters.hold.time_sum = 1000 * i;
 		pmon_groups[place].counters.hold.time_max = 1000;
-		pmon_groups[place].counters.hold.buckets[i] = i;
+		pmon_groups[place].counters.hold.octaves |= PmonOctaveBit(PmonHoldOctave(9 * i));
+		pmon_group_buckets[place][9 * i] = i;
 		pmon_leave_group(place, 2000 + i);
 	}
 	pmon_raise_peak(&pmon->pools[0].peak_checked_out, 3, 1000);

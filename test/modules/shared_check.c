@@ -143,29 +143,42 @@ check_counts(const int *members)
 	}
 }
 
-/* The list of groups without sessions has all of them but the first. */
-static void
-check_list(void)
+/* Check a list of groups without sessions.  Returns how many are in it. */
+static int
+check_list(const PmonGroupList *list, bool others)
 {
-	int			unused = 0;
 	int			listed = 0;
 	int			before = PMON_NONE;
+
+	for (int i = list->first; i != PMON_NONE && listed <= pmon->max_groups;
+		 i = pmon_groups[i].lru_next)
+	{
+		if (pmon_groups[i].lru_prev != before || pmon_groups[i].connections != 0 ||
+			(strcmp(pmon_groups[i].key.application_name, PMON_OTHER_APPLICATION) == 0) != others)
+			problem("group %d is not well in its list", i);
+		before = i;
+		listed++;
+	}
+	if (listed != list->length || before != list->last)
+		problem("%d groups in a list, which says %d", listed, list->length);
+	return listed;
+}
+
+/* The lists of groups without sessions have all of them but the first. */
+static void
+check_lists(void)
+{
+	int			unused = 0;
+	int			listed = check_list(&pmon->idle_groups, false) +
+	check_list(&pmon->idle_others, true);
 
 	for (int i = 1; i < pmon->max_groups; i++)
 	{
 		if (pmon_groups[i].in_use && pmon_groups[i].connections == 0)
 			unused++;
 	}
-	for (int i = pmon->lru_first; i != PMON_NONE && listed <= pmon->max_groups;
-		 i = pmon_groups[i].lru_next)
-	{
-		if (pmon_groups[i].lru_prev != before || pmon_groups[i].connections != 0)
-			problem("group %d is not well in its list", i);
-		before = i;
-		listed++;
-	}
-	if (listed != unused || before != pmon->lru_last)
-		problem("%d groups without sessions, %d in the list", unused, listed);
+	if (listed != unused)
+		problem("%d groups without sessions, %d in the lists", unused, listed);
 }
 
 Datum
@@ -181,7 +194,7 @@ pool_monitor_check(PG_FUNCTION_ARGS)
 	LWLockAcquire(PmonLock(), LW_SHARED);
 	check_slots(members);
 	check_counts(members);
-	check_list();
+	check_lists();
 	LWLockRelease(PmonLock());
 
 	if (pg_atomic_read_u64(&pmon_queue->next) != pg_atomic_read_u64(&pmon_queue->folded))

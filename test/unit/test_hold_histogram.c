@@ -27,6 +27,12 @@ forget(void)
 	memset(counts, 0, sizeof(counts));
 }
 
+static double
+percentile(double fraction, uint64 max)
+{
+	return pmon_hold_percentile(counts, PMON_ALL_OCTAVES, fraction, max);
+}
+
 static void
 test_borders(void)
 {
@@ -75,7 +81,7 @@ test_resolution(void)
 
 		forget();
 		counts[pmon_hold_bucket(microseconds)] = 1;
-		got = pmon_hold_percentile(counts, 0.5, PG_UINT64_MAX);
+		got = percentile(0.5, PG_UINT64_MAX);
 		worst = Max(worst, fabs(got - (double) microseconds) / (double) microseconds);
 	}
 
@@ -90,7 +96,7 @@ test_percentiles(void)
 	static const double fractions[] = {0.01, 0.25, 0.50, 0.95, 0.99, 1};
 
 	forget();
-	ok(pmon_hold_percentile(counts, 0.5, 0) < 0, "there is none when nothing is counted");
+	ok(percentile(0.5, 0) < 0, "there is none when nothing is counted");
 
 	/* 1 ms, 2 ms, ..., 1000 ms */
 	for (int i = 1; i <= 1000; i++)
@@ -98,35 +104,101 @@ test_percentiles(void)
 	for (int i = 0; i < lengthof(fractions); i++)
 	{
 		double		exact = ceil(fractions[i] * 1000) * 1000;
-		double		got = pmon_hold_percentile(counts, fractions[i], 1000000);
+		double		got = percentile(fractions[i], 1000000);
 
 		ok(fabs(got - exact) <= exact * RESOLUTION,
 		   "percentile %g of 1 to 1000 ms is right within the resolution",
 		   fractions[i] * 100);
 	}
 
-	ok(pmon_hold_percentile(counts, 0, 1000000) <= 1000 * (1 + RESOLUTION),
+	ok(percentile(0, 1000000) <= 1000 * (1 + RESOLUTION),
 	   "percentile 0 is the smallest");
-	ok(pmon_hold_percentile(counts, 1, 1000000) <= 1000000,
+	ok(percentile(1, 1000000) <= 1000000,
 	   "no percentile is above the largest value");
 
 	/* 99 short ones and a long one */
 	forget();
 	counts[pmon_hold_bucket(5)] = 99;
 	counts[pmon_hold_bucket(7000000)] = 1;
-	ok(pmon_hold_percentile(counts, 0.50, 7000000) == 5, "the median is exact below 16 us");
-	ok(pmon_hold_percentile(counts, 0.99, 7000000) == 5,
+	ok(percentile(0.50, 7000000) == 5, "the median is exact below 16 us");
+	ok(percentile(0.99, 7000000) == 5,
 	   "the 99th of 100 is at the 99th percentile");
-	ok(fabs(pmon_hold_percentile(counts, 0.991, 7000000) - 7000000) <= 7000000 * RESOLUTION,
+	ok(fabs(percentile(0.991, 7000000) - 7000000) <= 7000000 * RESOLUTION,
 	   "just above it is the 100th");
 
 	/* more than 32 bits can count */
 	forget();
 	counts[pmon_hold_bucket(3)] = UINT64CONST(6000000000);
 	counts[pmon_hold_bucket(9)] = UINT64CONST(4000000001);
-	ok(pmon_hold_percentile(counts, 0.5, 9) == 3 &&
-	   pmon_hold_percentile(counts, 0.6, 9) == 9,
+	ok(percentile(0.5, 9) == 3 &&
+	   percentile(0.6, 9) == 9,
 	   "ten thousand million transactions are counted right");
+}
+
+/*
+ * Packing: what is added to few octaves is what is added to all, and has the
+ * same percentiles.
+ */
+static void
+test_packing(void)
+{
+	static uint64 packed[PMON_HOLD_BUCKETS];
+	static uint64 unpacked[PMON_HOLD_BUCKETS];
+	uint64		seed = 42;
+	bool		same = true;
+	bool		same_percentiles = true;
+	bool		same_unpacked = true;
+	bool		as_many = true;
+
+	for (int round = 0; round < 1000; round++)
+	{
+		uint64		octaves = 0;
+		int			n = 0;
+
+		forget();
+		memset(packed, 0, sizeof(packed));
+		memset(unpacked, 0, sizeof(unpacked));
+		for (int i = 0; i <= round % 50; i++)
+		{
+			uint64		microseconds;
+
+			seed = seed * UINT64CONST(6364136223846793005) + UINT64CONST(1442695040888963407);
+			microseconds = (seed >> 20) >> (seed >> 58) % 44;
+			counts[pmon_hold_bucket(microseconds)]++;
+			octaves |= PmonOctaveBit(PmonHoldOctave(pmon_hold_bucket(microseconds)));
+		}
+
+		/* into packed ones and back again, twice */
+		for (int i = 0; i < 2; i++)
+			pmon_add_buckets(packed, octaves, counts, PMON_ALL_OCTAVES);
+		pmon_add_buckets(unpacked, PMON_ALL_OCTAVES, packed, octaves);
+		for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
+		{
+			same_unpacked &= unpacked[i] == 2 * counts[i];
+			if (octaves & PmonOctaveBit(PmonHoldOctave(i)))
+				same &= packed[n++] == 2 * counts[i];
+			else
+				same &= counts[i] == 0;
+		}
+		as_many &= n == pmon_packed_buckets(octaves);
+		for (double fraction = 0; fraction <= 1; fraction += 0.125)
+			same_percentiles &= percentile(fraction, 1000000) ==
+				pmon_hold_percentile(packed, octaves, fraction, 1000000);
+	}
+	ok(as_many, "there are as many packed buckets as octaves have");
+	ok(same, "packed buckets are those of the octaves, in their order");
+	ok(same_unpacked, "unpacked they are where they were");
+	ok(same_percentiles, "their percentiles are the same");
+
+	/* octaves that only one of them has */
+	forget();
+	memset(packed, 0, sizeof(packed));
+	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
+		counts[i] = i;
+	pmon_add_buckets(packed, 0x14, counts, 0x12);
+	ok(packed[0] == 0 && packed[7] == 0 && packed[8] == 8 && packed[15] == 15 && packed[16] == 0,
+	   "what has no place is not added");
+	ok(pmon_hold_percentile(packed, 0, 0.5, 1) < 0, "without octaves there is no percentile");
 }
 
 int
@@ -135,6 +207,7 @@ main(void)
 	test_borders();
 	test_resolution();
 	test_percentiles();
+	test_packing();
 
 	return tap_done();
 }

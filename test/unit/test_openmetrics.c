@@ -311,7 +311,7 @@ test_histogram(void)
 	pmon_begin_family(&out, PMON_METRIC_HOLD_TIME);
 	written();
 	pmon_add_label(&labels, "datname", "x");
-	pmon_add_histogram(&out, &labels, counts, sum);
+	pmon_add_histogram(&out, &labels, counts, PMON_ALL_OCTAVES, sum);
 	text = strdup(written());
 
 	for (line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))

@@ -1,4 +1,4 @@
-/* links: stats_file.c ring.c history.c */
+/* links: stats_file.c ring.c history.c hold_histogram.c */
 /*-------------------------------------------------------------------------
  *
  * test_stats_file.c
@@ -260,6 +260,8 @@ int			pmon_history_size = HISTORY_SIZE;
 
 static PmonApplication applications[APPLICATIONS];
 static PmonGroup groups[GROUPS];
+static uint64 buckets[GROUPS][PMON_HOLD_BUCKETS];
+static uint64 *packed[GROUPS];
 static PmonRejection rejections[REJECTIONS];
 static PmonTermination terminations[TERMINATIONS];
 
@@ -301,6 +303,7 @@ pmon_take_snapshot(bool with_buckets)
 	snapshot->applications = applications;
 	snapshot->ngroups = GROUPS;
 	snapshot->groups = groups;
+	snapshot->buckets = packed;
 	snapshot->nrejections = REJECTIONS;
 	snapshot->rejections = rejections;
 	snapshot->dropped[1] = 17;
@@ -317,12 +320,14 @@ pmon_restore_application(const PmonApplication *saved)
 
 /* They come in the order in which they were used. */
 void
-pmon_restore_group(const PmonGroup *saved)
+pmon_restore_group(const PmonGroup *saved, const uint64 *saved_buckets)
 {
 	bool		found = false;
 
 	for (int i = 0; i < GROUPS; i++)
-		found = found || memcmp(saved, &groups[i], sizeof(*saved)) == 0;
+		found = found ||
+			(memcmp(saved, &groups[i], sizeof(*saved)) == 0 &&
+			 memcmp(saved_buckets, packed[i], sizeof(uint64) * pmon_packed_buckets(saved->counters.hold.octaves)) == 0);
 	as_saved = as_saved && found &&
 		(saved->connections > 0 || saved->last_used >= last_group_used);
 	last_group_used = saved->connections > 0 ? DT_NOEND : saved->last_used;
@@ -454,7 +459,12 @@ make_contents(void)
 		groups[i].last_used = 1000 - 10 * i;
 		groups[i].counters.sessions = 1000 + i;
 		groups[i].counters.hold.transactions = 77;
-		groups[i].counters.hold.buckets[PMON_HOLD_BUCKETS - 1] = i;
+		/* of 0 to 6 octaves, the last one the highest there is */
+		for (int j = 0; j < i; j++)
+			groups[i].counters.hold.octaves |= PmonOctaveBit(PMON_HOLD_OCTAVES - 1 - 3 * j);
+		packed[i] = buckets[i];
+		for (int j = 0; j < i * PMON_HOLD_SUB_BUCKETS; j++)
+			buckets[i][j] = 1000 * i + j;
 	}
 	for (int i = 0; i < REJECTIONS; i++)
 	{
@@ -883,15 +893,109 @@ test_not_a_file(void)
  * Figures that can not be, in a file whose checksum is right
  */
 
-/* Where the incidents start */
+/* All groups together, with 0, 1, ... of them */
+#define OCTAVES		(GROUPS * (GROUPS - 1) / 2)
+
+/* Where the groups and the incidents start */
 static long
-incidents_offset(void)
+groups_offset(void)
 {
 	uint32		header_size;
 
 	memcpy(&header_size, good + 12, sizeof(header_size));
-	return header_size + APPLICATIONS * sizeof(PmonApplication) + GROUPS * sizeof(PmonGroup) +
-		REJECTIONS * sizeof(PmonRejection);
+	return header_size + sizeof(shared.pools) + APPLICATIONS * sizeof(PmonApplication);
+}
+
+static long
+incidents_offset(void)
+{
+	return groups_offset() + GROUPS * sizeof(PmonGroup) +
+		OCTAVES * PMON_HOLD_SUB_BUCKETS * sizeof(uint64) + REJECTIONS * sizeof(PmonRejection);
+}
+
+/* Where in the header a figure stands that is nowhere else in it */
+static long
+header_offset(const void *figure, Size size)
+{
+	uint32		header_size;
+	long		found = 0;
+
+	memcpy(&header_size, good + 12, sizeof(header_size));
+	for (long i = 48; i + size <= header_size; i += size)
+	{
+		if (memcmp(good + i, figure, size) == 0)
+		{
+			if (found != 0)
+				abort();
+			found = i;
+		}
+	}
+	if (found == 0)
+		abort();
+	return found;
+}
+
+/* The good file with another figure in that place */
+static void
+refuses_figure(long offset, const void *figure, Size size, const char *reason, const char *fact)
+{
+	char	   *contents = allocate(good_size);
+
+	memcpy(contents, good, good_size);
+	memcpy(contents + offset, figure, size);
+	fix_checksum(contents, good_size);
+	refuses(contents, good_size, reason, fact);
+	free(contents);
+}
+
+static void
+test_figures(void)
+{
+	static const int64 incidents[] = {-1, PG_INT64_MIN, PG_INT32_MAX + INT64CONST(1), PG_INT64_MAX};
+	static const uint32 ids[] = {PMON_ID_LIMIT, PG_UINT32_MAX};
+	static const int64 odd[] = {1, -1, 4, -4};
+	static const uint64 octaves[] = {0, OCTAVES - 1, OCTAVES + 1, PG_UINT64_MAX, PG_UINT64_MAX / 64 + 1 + OCTAVES};
+	int64		last_incident = LAST_INCIDENT;
+	uint32		last_id = 500;
+	uint64		all_octaves = OCTAVES;
+	uint64		mask;
+	long		octaves_at = header_offset(&all_octaves, 8);
+	long		last_group = groups_offset() + (GROUPS - 1) * sizeof(PmonGroup);
+	const long	mask_at = last_group + offsetof(PmonGroup, counters.hold.octaves);
+
+	for (int i = 0; i < lengthof(incidents); i++)
+		refuses_figure(header_offset(&last_incident, 8), &incidents[i], 8,
+					   "has a number that can not be", "a made-up number of the last incident");
+	for (int i = 0; i < lengthof(ids); i++)
+		refuses_figure(header_offset(&last_id, 4), &ids[i], 4,
+					   "has a number that can not be", "a made-up number of the last group");
+
+	/* what one ring has more, the other has less: the length is right */
+	for (int i = 0; i < lengthof(odd); i++)
+	{
+		char	   *contents = allocate(good_size);
+		uint64		bytes[2];
+
+		memcpy(contents, good, good_size);
+		memcpy(bytes, good + octaves_at + 8, sizeof(bytes));
+		bytes[0] += odd[i];
+		bytes[1] -= odd[i];
+		memcpy(contents + octaves_at + 8, bytes, sizeof(bytes));
+		fix_checksum(contents, good_size);
+		refuses(contents, good_size, "has an incorrect length", "a history that starts within a word");
+		free(contents);
+	}
+
+	for (int i = 0; i < lengthof(octaves); i++)
+		refuses_figure(octaves_at, &octaves[i], 8, "has an incorrect length", "a made-up number of octaves");
+	memcpy(&mask, good + mask_at, sizeof(mask));
+	mask ^= 1;
+	refuses_figure(mask_at, &mask, 8, "has hold times that can not be", "a group with an octave more");
+	mask ^= 1;
+	mask &= mask - 1;
+	refuses_figure(mask_at, &mask, 8, "has hold times that can not be", "a group with an octave less");
+	mask |= PmonOctaveBit(PMON_HOLD_OCTAVES);
+	refuses_figure(mask_at, &mask, 8, "has hold times that can not be", "a group with an octave that does not exist");
 }
 
 /* Can everything that is in memory now be shown? */
@@ -1084,6 +1188,7 @@ main(int argc, char **argv)
 	test_damaged(stride);
 	test_foreign();
 	test_not_a_file();
+	test_figures();
 	test_made_up();
 	test_failing_saves();
 
