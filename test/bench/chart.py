@@ -137,7 +137,7 @@ def paired_panel(folder, file, key, unit, title):
 
 def readers_panel(folder):
     """Each view beside the same from pg_stat_activity, at 2,000 sessions."""
-    table = report.rows(folder, 'readers.csv')
+    table = [row for row in report.rows(folder, 'readers.csv') if row['groups'] == 'few']
     figures = {(int(s), what): report.median([float(row['us']) for row in group])
                for (s, what), group in report.by(table, 'sessions', 'what').items()}
     levels = sorted({s for s, _ in figures})

@@ -112,7 +112,8 @@ end_holder()
 	eval "exec ${HOLDER[1]}>&-"
 	wait "$holder"
 	# those that run a statement do not notice
-	query "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'application %'" >/dev/null
+	query "SET client_min_messages = error;
+		SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'application %'" >/dev/null
 	until [ "$(psql -XAtc 'SELECT connections FROM pool_monitor_status')" -le 1 ]; do sleep 0.1; done
 }
 

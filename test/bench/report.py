@@ -154,28 +154,30 @@ def report_worker(folder):
 
 
 def report_readers(folder):
-    table = rows(folder, 'readers.csv')
-    figures = {(int(sessions), what): median([float(row['us']) for row in group])
-               for (sessions, what), group in by(table, 'sessions', 'what').items()}
-    equivalent = {row['what']: row['equivalent'] for row in table}
-    levels = sorted({sessions for sessions, _ in figures})
-    body = []
-    for what, other in equivalent.items():
-        if not other:
-            continue
-        line = [what]
+    titles = {'few': 'as many groups as pg_stat_activity tells apart', 'many': '2,000 groups'}
+    for (kind,), table in by(rows(folder, 'readers.csv'), 'groups').items():
+        figures = {(int(sessions), what): median([float(row['us']) for row in group])
+                   for (sessions, what), group in by(table, 'sessions', 'what').items()}
+        equivalent = {row['what']: row['equivalent'] for row in table}
+        levels = sorted({sessions for sessions, _ in figures})
+        body = []
+        for what, other in equivalent.items():
+            if not other:
+                continue
+            line = [what]
+            for sessions in levels:
+                line += [number(figures[sessions, what] / 1e3),
+                         number(figures[sessions, other] / figures[sessions, what])]
+            line.append(number(figures[levels[-1], what] / figures[levels[0], what]))
+            body.append(line)
+        head = ['view']
         for sessions in levels:
-            line += [number(figures[sessions, what] / 1e3),
-                     number(figures[sessions, other] / figures[sessions, what]) if other in equivalent else '']
-        line.append(number(figures[levels[-1], what] / figures[levels[0], what]))
-        body.append(line)
-    head = ['view']
-    for sessions in levels:
-        head += [f'ms at {sessions:,}', 'times faster']
-    show('Readers, beside the same from pg_stat_activity', (*head, f'{levels[-1]:,} to {levels[0]:,}'), body)
-    body = [(what, *(number(figures[sessions, what] / 1e3) for sessions in levels))
-            for what, other in equivalent.items() if not other]
-    show('Others', ('query', *(f'ms at {sessions:,}' for sessions in levels)), body)
+            head += [f'ms at {sessions:,}', 'times faster']
+        show(f'Readers, {titles[kind]}, beside the same from pg_stat_activity',
+             (*head, f'{levels[-1]:,} to {levels[0]:,}'), body)
+        body = [(what, *(number(figures[sessions, what] / 1e3) for sessions in levels))
+                for what, other in equivalent.items() if not other]
+        show(f'Others, {titles[kind]}', ('query', *(f'ms at {sessions:,}' for sessions in levels)), body)
 
     body = []
     for (readers,), group in by(rows(folder, 'readers_load.csv'), 'readers').items():
