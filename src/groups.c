@@ -671,23 +671,49 @@ reset_group(int place, TimestampTz now)
 	restart_peak(&group->peak_checked_out, 0, now);
 }
 
+static void
+reset_application(int place, TimestampTz now)
+{
+	PmonApplication *application = &pmon_applications[place];
+
+	restart_peak(&application->peak_connections, application->connections, now);
+	restart_peak(&application->peak_checked_out, 0, now);
+	memset(&application->moved, 0, sizeof(application->moved));
+}
+
+/* The place of the application with that name, or PMON_NONE */
+static int
+find_application(const char *application_name)
+{
+	ApplicationHashEntry *entry;
+	NameData	name;
+
+	namestrcpy(&name, application_name);
+	entry = hash_search(pmon_application_hash, &name, HASH_FIND, NULL);
+	return entry != NULL ? entry->place : PMON_NONE;
+}
+
 void
 pmon_reset_groups(const char *application_name, TimestampTz now)
 {
+	int			only = PMON_NONE;
+
+	if (application_name != NULL)
+	{
+		only = find_application(application_name);
+		if (only == PMON_NONE)
+			return;
+		/* it may be one that has lost its last group */
+		reset_application(only, now);
+	}
+
 	for (int i = 0; i < pmon->max_groups; i++)
 	{
 		PmonGroup  *group = &pmon_groups[i];
-		PmonApplication *application;
 
-		if (!group->in_use ||
-			(application_name != NULL &&
-			 strcmp(group->key.application_name, application_name) != 0))
+		if (!group->in_use || (only != PMON_NONE && group->application != only))
 			continue;
-
-		application = &pmon_applications[group->application];
-		restart_peak(&application->peak_connections, application->connections, now);
-		restart_peak(&application->peak_checked_out, 0, now);
-		memset(&application->moved, 0, sizeof(application->moved));
+		reset_application(group->application, now);
 		reset_group(i, now);
 	}
 

@@ -139,6 +139,33 @@ $observer->query("SELECT pool_monitor_reset('open')");
 is($observer->query("SELECT count(*) FROM pool_monitor_applications WHERE application_name = 'open'"),
 	'0', 'without sessions nothing is left after a reset');
 
+# The peak of an application that has lost its groups
+my @crowd = map { PoolMonitor::Wire->new($node, appname => 'crowd') } 1 .. 3;
+$_->quit foreach @crowd;
+PoolMonitor::wait_until($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'crowd')},
+	'a crowd has left');
+
+sub peak_after_eviction
+{
+	my ($statement) = @_;
+	my $flood = PoolMonitor::Wire->new($node, appname => 'flood');
+	my $n = 0;
+
+	$flood->query('SET application_name = \'flood ' . ++$n . '\'')
+	  while $n < 100
+	  && $observer->query(q{SELECT count(*) FROM pool_monitor_groups WHERE application_name = 'crowd'}) ne '0';
+	$observer->query($statement);
+	my $one = PoolMonitor::Wire->new($node, appname => 'crowd');
+	my $peak = $observer->query(q{SELECT peak_connections FROM pool_monitor_applications WHERE application_name = 'crowd'});
+	$_->quit foreach ($one, $flood);
+	PoolMonitor::wait_until($node, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'crowd')},
+		'it has left');
+	return $peak;
+}
+
+is(peak_after_eviction('SELECT 1'), '3', 'is remembered, when its groups are folded');
+is(peak_after_eviction("SELECT pool_monitor_reset('crowd')"), '1', 'and forgotten by a reset even then');
+
 # Eviction, while others come and go
 $observer->query('TRUNCATE done');
 $observer->query('SELECT pool_monitor_reset()');
