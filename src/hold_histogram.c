@@ -51,19 +51,14 @@ void
 pmon_add_buckets(uint64 *totals, uint64 octaves,
 				 const uint64 *more, uint64 more_octaves)
 {
-	for (uint64 left = octaves | more_octaves; left != 0; left &= left - 1)
+	for (uint64 left = octaves & more_octaves; left != 0; left &= left - 1)
 	{
-		uint64		octave = left & -left;
+		uint64		below = (left & -left) - 1;
+		uint64	   *to = totals + pmon_packed_buckets(octaves & below);
+		const uint64 *from = more + pmon_packed_buckets(more_octaves & below);
 
-		if (octaves & more_octaves & octave)
-		{
-			for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
-				totals[i] += more[i];
-		}
-		if (octaves & octave)
-			totals += PMON_HOLD_SUB_BUCKETS;
-		if (more_octaves & octave)
-			more += PMON_HOLD_SUB_BUCKETS;
+		for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
+			to[i] += from[i];
 	}
 }
 

@@ -151,6 +151,13 @@ wait_here("SELECT sum(blocks) = 2 FROM pool_monitor_sessions", 'who blocks the s
 is($observer->query(<<'SQL'), 't', 'as core has it');
 SELECT bool_and(blocks = (SELECT count(*) FROM pg_stat_activity a WHERE s.pid = ANY (pg_blocking_pids(a.pid)))) FROM pool_monitor_sessions s
 SQL
+is($observer->query(<<'SQL'), 't', 'the leaks are the sessions that have a suspicion, with the same figures');
+WITH leaks AS MATERIALIZED (SELECT pid, application_name, leak_suspect, blocks, pool, xact_start, query FROM pool_monitor_leaks),
+  sessions AS MATERIALIZED (SELECT pid, application_name, leak_suspect, blocks, pool, xact_start, query
+                              FROM pool_monitor_sessions WHERE leak_suspect IS NOT NULL)
+SELECT count(*) > 3 AND count(*) = (SELECT count(*) FROM sessions) AND count(*) = (SELECT count(*) FROM leaks)
+  FROM leaks l JOIN sessions s ON l::text = s::text
+SQL
 is($observer->query(<<'SQL'), 't', 'backend_xmin is what core has');
 SELECT bool_and(s.backend_xmin IS NOT DISTINCT FROM a.backend_xmin) AND count(s.backend_xmin) > 0
   FROM pool_monitor_leaks s JOIN pg_stat_activity a USING (pid) WHERE s.application_name LIKE 'leak-%'
