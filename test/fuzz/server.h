@@ -118,7 +118,9 @@ MemoryContextAllocHuge(MemoryContext context, Size size)
 void *
 MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
 {
-	return allocate(size);
+	void	   *pointer = allocate(size);
+
+	return flags & MCXT_ALLOC_ZERO ? memset(pointer, 0, size) : pointer;
 }
 
 MemoryContext
