@@ -96,13 +96,13 @@ is_empty(const PmonGroup *group)
 
 /* Add the packed buckets of one of several groups. */
 static void
-add_buckets(Entry *entry, const uint64 *buckets, uint64 octaves)
+add_buckets(Entry *entry, const uint64 *more, uint64 more_octaves)
 {
-	uint64		all = entry->counters.hold.octaves;
+	uint64		octaves = entry->counters.hold.octaves;
 
 	if (entry->buckets == NULL)
-		entry->buckets = palloc0(sizeof(uint64) * pmon_packed_buckets(all));
-	pmon_add_buckets(entry->buckets, all, buckets, octaves);
+		entry->buckets = palloc0(sizeof(uint64) * pmon_packed_buckets(octaves));
+	pmon_add_buckets(entry->buckets, octaves, more, more_octaves);
 }
 
 static void

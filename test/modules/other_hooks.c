@@ -88,7 +88,8 @@ emit_log(ErrorData *edata)
 {
 	if (prev_emit_log_hook)
 		prev_emit_log_hook(edata);
-	if (UsedShmemSegAddr == NULL || calls == NULL)
+	/* the postmaster's last message comes when the memory is gone */
+	if (!IsUnderPostmaster || UsedShmemSegAddr == NULL || calls == NULL)
 		return;
 	count(&calls->messages);
 	if (edata->sqlerrcode == ERRCODE_TOO_MANY_CONNECTIONS)
