@@ -38,6 +38,7 @@
  *		load_reader			the load out of the history
  *		live_counts, live_pools, leaks
  *							what live sessions add up to
+ *		series_groups		groups as they are exposed to Prometheus
  *		sparkline			a line of blocks
  *		result_set			rows for SQL
  *		sql_*				SQL functions

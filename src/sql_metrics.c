@@ -7,23 +7,11 @@
  * groups are of one instant.  Where the library is not preloaded, the live
  * figures are there and the others are not.
  *
- * A client chooses its application name, so the number of series is bounded:
- * the MAX_SERIES_GROUPS groups with most sessions, then most transactions,
- * stand for themselves, and the others are added up under "<other>" without
- * database and role.  Sums over all groups are exact.  As groups come and go
- * from there, the counters of "<other>" itself can jump either way, so a rate
- * is that of the sum, which a recording rule keeps.
- *
- * Groups are told apart by the names that are exposed, not by their OIDs: a
- * role can be named like the OID of one that was dropped, and two series with
- * the same labels would make the reader refuse the whole exposition.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 #include "compat.h"
 
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -38,43 +26,10 @@
 #include "openmetrics.h"
 #include "rejections.h"
 #include "result_set.h"
+#include "series_groups.h"
 #include "sql_metrics.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_metrics);
-
-/* Groups, and names of refused logins, that have series of their own */
-#define MAX_SERIES_GROUPS	100
-
-/* No padding, and padded with zeroes; as they are exposed */
-typedef struct GroupNames
-{
-	char		datname[NAMEDATALEN];
-	char		usename[NAMEDATALEN];
-	char		application_name[NAMEDATALEN];
-} GroupNames;
-
-/* What a group adds up to */
-typedef struct SeriesGroup
-{
-	GroupNames	names;
-	int			sessions;
-	int			sessions_by_state[PMON_STATES];
-	int			walsenders_by_state[PMON_STATES];
-	PmonCounters counters;
-	uint64	   *buckets;		/* packed with counters.hold.octaves */
-	struct SeriesGroup *merged_into;
-	uint64		rejected[PMON_REJECT_REASONS];
-	uint64		rejected_in_all;
-} SeriesGroup;
-
-/* Groups by their names, then in the order in which they are exposed */
-typedef struct GroupTable
-{
-	HTAB	   *hash;
-	SeriesGroup other;
-	SeriesGroup **groups;
-	int			ngroups;
-} GroupTable;
 
 typedef struct CachedName
 {
@@ -99,38 +54,6 @@ typedef struct Metrics
 	PmonGroupSnapshot *snapshot;
 } Metrics;
 
-/*
- * Copy a name as it is exposed, padded with zeroes.  Names come in whatever
- * encoding their creator had, and those of refused logins in none at all, yet
- * a single byte that is not UTF-8 when it reaches Prometheus makes it refuse
- * everything.  So such a byte becomes "?"; in a database that is neither UTF8
- * nor SQL_ASCII, where the text is converted on its way, each byte that is
- * not ASCII does.
- */
-static void
-copy_name(char *copy, const char *name)
-{
-	int			encoding = GetDatabaseEncoding();
-	bool		is_utf8 = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
-	int			length = strnlen(name, NAMEDATALEN - 1);
-
-	memset(copy, 0, NAMEDATALEN);
-	for (int i = 0; i < length;)
-	{
-		int			bytes = is_utf8 ?
-		pg_encoding_verifymbchar(PG_UTF8, name + i, length - i) :
-		(IS_HIGHBIT_SET(name[i]) ? -1 : 1);
-
-		if (bytes > 0)
-		{
-			memcpy(copy + i, name + i, bytes);
-			i += bytes;
-		}
-		else
-			copy[i++] = '?';
-	}
-}
-
 /* The name of a database or a role, its OID if dropped, empty if none */
 static const char *
 cached_name(HTAB *cache, Oid oid, bool is_database)
@@ -146,7 +69,7 @@ cached_name(HTAB *cache, Oid oid, bool is_database)
 		char	   *name = is_database ? get_database_name(oid) :
 		GetUserNameFromId(oid, true);
 
-		copy_name(entry->name, name != NULL ? name : psprintf("%u", oid));
+		pmon_copy_exposed_name(entry->name, name != NULL ? name : psprintf("%u", oid));
 	}
 	return entry->name;
 }
@@ -338,107 +261,16 @@ put_leak_suspects(Metrics *metrics)
  * Groups
  */
 
-static GroupTable *
-make_table(void)
-{
-	GroupTable *table = palloc0(sizeof(GroupTable));
-
-	table->hash = pmon_local_hash("groups", sizeof(GroupNames), sizeof(SeriesGroup));
-	copy_name(table->other.names.application_name, PMON_OTHER_APPLICATION);
-	return table;
-}
-
-/* The group of those names: found or made */
-static SeriesGroup *
-find_group(GroupTable *table, const char *datname, const char *usename,
-		   const char *application_name)
-{
-	GroupNames	names;
-	SeriesGroup *group;
-	bool		found;
-
-	copy_name(names.datname, datname);
-	copy_name(names.usename, usename);
-	copy_name(names.application_name, application_name);
-	if (memcmp(&names, &table->other.names, sizeof(names)) == 0)
-		return &table->other;
-
-	group = hash_search(table->hash, &names, HASH_ENTER, &found);
-	if (!found)
-	{
-		memset(group, 0, sizeof(*group));
-		group->names = names;
-	}
-	return group;
-}
-
 static void
-merge_group(SeriesGroup *into, SeriesGroup *group)
-{
-	group->merged_into = into;
-	into->sessions += group->sessions;
-	for (int i = 0; i < PMON_STATES; i++)
-	{
-		into->sessions_by_state[i] += group->sessions_by_state[i];
-		into->walsenders_by_state[i] += group->walsenders_by_state[i];
-	}
-	pmon_add_counters(&into->counters, &group->counters);
-	for (int i = 0; i < PMON_REJECT_REASONS; i++)
-		into->rejected[i] += group->rejected[i];
-	into->rejected_in_all += group->rejected_in_all;
-}
-
-/* The largest groups first; only one of the three differs in a rejected one */
-static int
-compare_groups(const void *left, const void *right)
-{
-	const SeriesGroup *a = *(SeriesGroup *const *) left;
-	const SeriesGroup *b = *(SeriesGroup *const *) right;
-
-	if (a->sessions != b->sessions)
-		return a->sessions > b->sessions ? -1 : 1;
-	if (a->counters.hold.transactions != b->counters.hold.transactions)
-		return a->counters.hold.transactions > b->counters.hold.transactions ? -1 : 1;
-	if (a->rejected_in_all != b->rejected_in_all)
-		return a->rejected_in_all > b->rejected_in_all ? -1 : 1;
-	return memcmp(&a->names, &b->names, sizeof(GroupNames));
-}
-
-/*
- * Put the groups in order and add up those beyond the bound.  "<other>" is
- * the last, and always there: its counters must not vanish between two looks.
- */
-static void
-finish_table(GroupTable *table)
-{
-	HASH_SEQ_STATUS seq;
-	SeriesGroup *group;
-	int			kept;
-
-	table->groups = palloc(sizeof(SeriesGroup *) *
-						   (hash_get_num_entries(table->hash) + 1));
-	hash_seq_init(&seq, table->hash);
-	while ((group = hash_seq_search(&seq)) != NULL)
-		table->groups[table->ngroups++] = group;
-	qsort(table->groups, table->ngroups, sizeof(SeriesGroup *), compare_groups);
-
-	kept = Min(table->ngroups, MAX_SERIES_GROUPS);
-	for (int i = kept; i < table->ngroups; i++)
-		merge_group(&table->other, table->groups[i]);
-	table->groups[kept] = &table->other;
-	table->ngroups = kept + 1;
-}
-
-static void
-count_connections(Metrics *metrics, GroupTable *table)
+count_connections(Metrics *metrics, PmonSeriesTable *table)
 {
 	for (int i = 0; i < metrics->nconnections; i++)
 	{
 		PmonSession *session = &metrics->connections[i];
-		SeriesGroup *group = find_group(table,
-										cached_name(metrics->databases, session->databaseid, true),
-										cached_name(metrics->roles, session->userid, false),
-										session->application_name);
+		PmonSeriesGroup *group = pmon_find_series(table,
+												  cached_name(metrics->databases, session->databaseid, true),
+												  cached_name(metrics->roles, session->userid, false),
+												  session->application_name);
 
 		if (PmonIsSession(session))
 		{
@@ -454,11 +286,11 @@ count_connections(Metrics *metrics, GroupTable *table)
  * Add what the groups have counted, if anything.  Returns the group of names
  * that each went to, palloc'd, NULL for those that have counted nothing.
  */
-static SeriesGroup **
-add_counters(Metrics *metrics, GroupTable *table)
+static PmonSeriesGroup **
+add_counters(Metrics *metrics, PmonSeriesTable *table)
 {
 	PmonGroupSnapshot *snapshot = metrics->snapshot;
-	SeriesGroup **into = palloc0(sizeof(SeriesGroup *) * snapshot->ngroups);
+	PmonSeriesGroup **into = palloc0(sizeof(PmonSeriesGroup *) * snapshot->ngroups);
 
 	for (int i = 0; i < snapshot->ngroups; i++)
 	{
@@ -467,38 +299,17 @@ add_counters(Metrics *metrics, GroupTable *table)
 		if (group->connections == 0 && group->counters.sessions == 0 &&
 			group->counters.hold.transactions == 0)
 			continue;
-		into[i] = find_group(table,
-							 cached_name(metrics->databases, group->key.databaseid, true),
-							 cached_name(metrics->roles, group->key.userid, false),
-							 group->key.application_name);
+		into[i] = pmon_find_series(table,
+								   cached_name(metrics->databases, group->key.databaseid, true),
+								   cached_name(metrics->roles, group->key.userid, false),
+								   group->key.application_name);
 		pmon_add_counters(&into[i]->counters, &group->counters);
 	}
 	return into;
 }
 
-/* The same with the histograms, but only for what will be exposed */
 static void
-add_buckets(const PmonGroupSnapshot *snapshot, SeriesGroup **into)
-{
-	for (int i = 0; i < snapshot->ngroups; i++)
-	{
-		SeriesGroup *group = into[i];
-		uint64		octaves;
-
-		if (group == NULL)
-			continue;
-		if (group->merged_into != NULL)
-			group = group->merged_into;
-		octaves = group->counters.hold.octaves;
-		if (group->buckets == NULL)
-			group->buckets = palloc0(sizeof(uint64) * pmon_packed_buckets(octaves));
-		pmon_add_buckets(group->buckets, octaves, snapshot->buckets[i],
-						 snapshot->groups[i].counters.hold.octaves);
-	}
-}
-
-static void
-label_names(PmonLabels *labels, const GroupNames *names)
+label_names(PmonLabels *labels, const PmonSeriesNames *names)
 {
 	labels->n = 0;
 	pmon_add_label(labels, "datname", names->datname);
@@ -508,7 +319,7 @@ label_names(PmonLabels *labels, const GroupNames *names)
 
 /* The connections of one kind, in the states that any of them is in */
 static void
-put_connections_of_type(PmonExposition *out, const GroupNames *names,
+put_connections_of_type(PmonExposition *out, const PmonSeriesNames *names,
 						const int *by_state, BackendType backend_type)
 {
 	for (int i = 0; i < PMON_STATES; i++)
@@ -525,12 +336,12 @@ put_connections_of_type(PmonExposition *out, const GroupNames *names,
 }
 
 static void
-put_connections(PmonExposition *out, const GroupTable *table)
+put_connections(PmonExposition *out, const PmonSeriesTable *table)
 {
 	pmon_begin_family(out, PMON_METRIC_CONNECTIONS);
 	for (int i = 0; i < table->ngroups; i++)
 	{
-		const SeriesGroup *group = table->groups[i];
+		const PmonSeriesGroup *group = table->groups[i];
 
 		put_connections_of_type(out, &group->names, group->sessions_by_state,
 								B_BACKEND);
@@ -541,13 +352,13 @@ put_connections(PmonExposition *out, const GroupTable *table)
 
 /* One family of counters: a uint64 at that place in PmonCounters */
 static void
-put_counter(PmonExposition *out, const GroupTable *table, PmonMetric metric,
+put_counter(PmonExposition *out, const PmonSeriesTable *table, PmonMetric metric,
 			size_t member, int decimals)
 {
 	pmon_begin_family(out, metric);
 	for (int i = 0; i < table->ngroups; i++)
 	{
-		const SeriesGroup *group = table->groups[i];
+		const PmonSeriesGroup *group = table->groups[i];
 		const uint64 *value = (const uint64 *) ((const char *) &group->counters + member);
 		PmonLabels	labels;
 
@@ -557,12 +368,12 @@ put_counter(PmonExposition *out, const GroupTable *table, PmonMetric metric,
 }
 
 static void
-put_hold_times(PmonExposition *out, const GroupTable *table)
+put_hold_times(PmonExposition *out, const PmonSeriesTable *table)
 {
 	pmon_begin_family(out, PMON_METRIC_HOLD_TIME);
 	for (int i = 0; i < table->ngroups; i++)
 	{
-		const SeriesGroup *group = table->groups[i];
+		const PmonSeriesGroup *group = table->groups[i];
 		PmonLabels	labels;
 
 		label_names(&labels, &group->names);
@@ -576,15 +387,15 @@ static void
 put_groups(Metrics *metrics)
 {
 	PmonExposition *out = &metrics->exposition;
-	GroupTable *table = make_table();
-	SeriesGroup **into = NULL;
+	PmonSeriesTable *table = pmon_make_series();
+	PmonSeriesGroup **into = NULL;
 
 	count_connections(metrics, table);
 	if (metrics->snapshot != NULL)
 		into = add_counters(metrics, table);
-	finish_table(table);
+	pmon_finish_series(table);
 	if (into != NULL)
-		add_buckets(metrics->snapshot, into);
+		pmon_add_series_buckets(metrics->snapshot, into);
 
 	put_connections(out, table);
 	if (metrics->snapshot == NULL)
@@ -612,26 +423,26 @@ put_rejections(Metrics *metrics)
 {
 	PmonExposition *out = &metrics->exposition;
 	PmonGroupSnapshot *snapshot = metrics->snapshot;
-	GroupTable *table = make_table();
+	PmonSeriesTable *table = pmon_make_series();
 
 	for (int i = 0; i < snapshot->nrejections; i++)
 	{
 		PmonRejection *rejection = &snapshot->rejections[i];
-		SeriesGroup *group = find_group(table, rejection->key.datname,
-										rejection->key.usename,
-										rejection->key.application_name);
+		PmonSeriesGroup *group = pmon_find_series(table, rejection->key.datname,
+												  rejection->key.usename,
+												  rejection->key.application_name);
 
 		group->rejected[rejection->key.reason] += rejection->rejected;
 		group->rejected_in_all += rejection->rejected;
 	}
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
 		table->other.rejected[i] += snapshot->dropped[i];
-	finish_table(table);
+	pmon_finish_series(table);
 
 	pmon_begin_family(out, PMON_METRIC_APPLICATION_REJECTED);
 	for (int i = 0; i < table->ngroups; i++)
 	{
-		const SeriesGroup *group = table->groups[i];
+		const PmonSeriesGroup *group = table->groups[i];
 
 		for (int j = 0; j < PMON_REJECT_REASONS; j++)
 		{
@@ -658,7 +469,7 @@ label_pool(PmonLabels *labels, int pool)
 
 	if (pmon_pools->pools[pool].size < 0)
 		return false;
-	copy_name(name, pmon_pools->pools[pool].name);
+	pmon_copy_exposed_name(name, pmon_pools->pools[pool].name);
 	labels->n = 0;
 	pmon_add_label(labels, "pool", name);
 	return true;
