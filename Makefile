@@ -1,7 +1,8 @@
 # Makefile for pool_monitor: make, make install, make installcheck
 
 MODULE_big = pool_monitor
-OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c))
+OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
+PG_CPPFLAGS = -I$(srcdir)/src
 PGFILEDESC = "pool_monitor - who holds, leaks and needs connections"
 
 EXTENSION = pool_monitor
@@ -11,8 +12,6 @@ DATA = $(wildcard sql/pool_monitor--*.sql)
 # test/sql, the expected outputs in expected/.
 REGRESS := $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql))
 REGRESS_OPTS = --inputdir=test
-ISOLATION := $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec))
-ISOLATION_OPTS = --inputdir=test --outputdir=.
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -22,4 +21,4 @@ endif
 include $(PGXS)
 
 # PGXS tracks headers only where the server was configured with --enable-depend
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h)

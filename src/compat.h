@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * compat.h
- *	  Differences between the supported PostgreSQL versions, 14 to 19.
+ *	  Differences between the supported PostgreSQL versions, 15 to 19.
  *
  * Every test of PG_VERSION_NUM in the project is in this file.  Include it
  * right after postgres.h, before any other header of the server.
@@ -11,8 +11,8 @@
 #ifndef PMON_COMPAT_H
 #define PMON_COMPAT_H
 
-#if PG_VERSION_NUM < 140000
-#error "pool_monitor needs PostgreSQL 14 or later"
+#if PG_VERSION_NUM < 150000
+#error "pool_monitor needs PostgreSQL 15 or later"
 #endif
 
 /*
@@ -92,21 +92,6 @@ PmonHaveFreeSlots(int n)
 #endif
 }
 
-/*
- * The number of backends, while shared memory is being requested.  Version 14
- * computes MaxBackends only after the libraries have been loaded.
- */
-static inline int
-PmonMaxBackends(void)
-{
-#if PG_VERSION_NUM >= 150000
-	return MaxBackends;
-#else
-	return MaxConnections + autovacuum_max_workers + 1 +
-		max_worker_processes + max_wal_senders;
-#endif
-}
-
 /* From 18 on, a connection is in the status array before it is authenticated */
 #if PG_VERSION_NUM >= 180000
 #define PMON_HAVE_STATE_STARTING 1
@@ -120,16 +105,6 @@ PmonMaxBackends(void)
 #define PmonProcSlot(proc)	((int) (proc)->backendId - 1)
 #endif
 
-/* How the files of libraries end; version 14 tells only its own files */
-#ifndef DLSUFFIX
-#define DLSUFFIX	".so"
-#endif
-
-/* Where shared memory is requested */
-#if PG_VERSION_NUM >= 150000
-#define PMON_HAVE_SHMEM_REQUEST_HOOK 1
-#endif
-
 /* ShmemInitHash() takes one size from 19 on */
 static inline HTAB *
 PmonShmemInitHash(const char *name, int nelems, HASHCTL *info, int flags)
@@ -140,13 +115,6 @@ PmonShmemInitHash(const char *name, int nelems, HASHCTL *info, int flags)
 	return ShmemInitHash(name, nelems, nelems, info, flags);
 #endif
 }
-
-/* Reserve our prefix of settings, and warn of misspelled ones */
-#if PG_VERSION_NUM >= 150000
-#define PmonReservePrefix(prefix)	MarkGUCPrefixReserved(prefix)
-#else
-#define PmonReservePrefix(prefix)	EmitWarningsOnPlaceholders(prefix)
-#endif
 
 /* Memory that a check hook hands over as "extra" */
 #if PG_VERSION_NUM >= 160000
@@ -184,38 +152,6 @@ PmonShmemInitHash(const char *name, int nelems, HASHCTL *info, int flags)
 #else
 #define PmonWaitEvent(name)		PG_WAIT_EXTENSION
 #endif
-
-/*
- * Make the result of a set-returning function a tuplestore.
- */
-static inline void
-PmonInitResultSet(FunctionCallInfo fcinfo)
-{
-#if PG_VERSION_NUM >= 150000
-	InitMaterializedSRF(fcinfo, 0);
-#else
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext oldcontext;
-
-	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("set-valued function called in context that cannot accept a set")));
-	if (!(rsinfo->allowedModes & SFRM_Materialize))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("materialize mode required, but it is not allowed in this context")));
-
-	oldcontext = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
-	if (get_call_result_type(fcinfo, NULL, &rsinfo->setDesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	rsinfo->returnMode = SFRM_Materialize;
-	rsinfo->setResult =
-		tuplestore_begin_heap((rsinfo->allowedModes & SFRM_Materialize_Random) != 0,
-							  false, work_mem);
-	MemoryContextSwitchTo(oldcontext);
-#endif
-}
 
 /* A member that starts a cache line, where the compiler can do that */
 #ifdef pg_attribute_aligned

@@ -8,59 +8,79 @@
  * one of its functions, it only defines its settings: the live figures need
  * no more.
  *
- * A map of the sources, from the bottom up; a file includes only files above
- * it in this list:
+ * A map of the sources.  The folders are the processes, since the process
+ * decides what a line of code may touch; includes go down this list only, and
+ * session/, worker/ and query/ do not know each other.
  *
- *		compat.h			differences between versions of PostgreSQL
- *		guc					settings
- *		hold_histogram		buckets and percentiles of hold times
- *		shared_state		what is in shared memory, and what protects it
- *		backend_reader		reads the server's status array
- *		groups				groups and applications: found, made, folded
- *		end_request			asking a session to end
- *		listen_tracker		does a session listen?
- *		session_stats		exact counts, made by each session
- *		rejections			logins that were refused
- *		ring, history		what is kept of the past
- *		history_writer, history_reader
- *		incidents			when connections ran out, and who held them
- *		group_snapshot		a copy of all groups
- *		idle_policy			which idle sessions to end, as a pure function
- *		terminations		the record of that
- *		sampler				one sample
- *		idle_termination	the worker's part in ending sessions
- *		stats_file			saving and restoring
- *		worker				the background worker
- *		pools, pools_parser, client_network, duration
- *							declared pools, as pure functions
- *		sizing				how large a pool should be, likewise
- *		pool_tracker		which pool a session belongs to, for the worker
- *		load_reader			the load out of the history
- *		live_counts, live_pools, leaks
+ * compat.h: differences between versions of PostgreSQL.
+ *
+ * query/, in the process of whoever asks; may allocate and raise errors:
+ *		sql_*				SQL functions
+ *		result_set			rows for SQL, and who may read what
+ *		arguments			what SQL functions are given
+ *		live_policy, live_pools, live_counts, leaks
  *							what live sessions add up to
+ *		history_reader		what is kept of the past
+ *		load_reader			the load out of it
+ *		openmetrics			the text format of the metrics
  *		series_groups		groups as they are exposed to Prometheus
  *		sparkline			a line of blocks
- *		result_set			rows for SQL
- *		sql_*				SQL functions
+ *		local_hash			a hash table for one query
+ *
+ * worker/, in the background worker; allocates once and never raises:
+ *		worker				its main loop
+ *		sampler				one sample
+ *		history_writer		what of it is kept
+ *		pool_tracker		which pool a session belongs to
+ *		terminator			ends sessions by policy
+ *		stats_file			saving and restoring; also at shutdown
+ *
+ * session/, in every session; takes no lock when a transaction ends:
+ *		session_stats		exact counts
+ *		listen_tracker		does it listen?
+ *
+ * shared/, what processes share:
+ *		settings			the settings
+ *		shared_state		what is in shared memory, and what protects it
+ *		status_array		reads the server's status array
+ *		groups				groups and applications: found, made, folded
+ *		group_snapshot		a copy of all groups
+ *		rejections			logins that were refused
+ *		ring, history		memory for the past
+ *		incidents			when connections ran out, and who held them
+ *		current_policy		the policy that is in force
+ *		end_request			asking a session to end
+ *		terminations		the record of that
+ *
+ * pure/, plain functions over plain structs:
+ *		session_state		the states of a session
+ *		client_network		addresses and networks
+ *		duration			durations as text
+ *		hold_histogram		buckets and percentiles of hold times
+ *		pools, pools_parser	declared pools
+ *		sizing				how large a pool should be
+ *		idle_policy			which idle sessions to end
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 #include "compat.h"
 
-#include "groups.h"
-#include "guc.h"
-#include "history.h"
-#include "incidents.h"
-#include "pool_monitor.h"
-#include "rejections.h"
-#include "session_stats.h"
-#include "shared_state.h"
-#include "stats_file.h"
-#include "terminations.h"
-#include "worker.h"
+#include "session/session_stats.h"
+#include "shared/groups.h"
+#include "shared/history.h"
+#include "shared/incidents.h"
+#include "shared/rejections.h"
+#include "shared/settings.h"
+#include "shared/shared_state.h"
+#include "shared/terminations.h"
+#include "worker/stats_file.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
+
+/* fmgr.h declares it from 16 on */
+extern PGDLLEXPORT void _PG_init(void);
 
 /*
  * Save when the server shuts down.  This runs in the postmaster, when all

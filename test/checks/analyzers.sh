@@ -55,11 +55,11 @@ check()
 check_gcc()
 {
 	gcc --version | head -n 1
-	check gcc '(warning|error): ' src/*.c -- \
+	check gcc '(warning|error): ' src/*.c src/*/*.c -- \
 		gcc -c -o /dev/null "${flags[@]}" "${warnings[@]}" -Wshadow=compatible-local -Wimplicit-fallthrough=3 \
 		-Wmissing-format-attribute -Wcast-function-type -Wdeclaration-after-statement -fanalyzer
 	# without its assertions, a variable can be unused
-	check gcc-assert '(warning|error): ' src/*.c -- \
+	check gcc-assert '(warning|error): ' src/*.c src/*/*.c -- \
 		gcc -c -o /dev/null "${flags[@]}" "${warnings[@]}" -DUSE_ASSERT_CHECKING
 }
 
@@ -67,7 +67,7 @@ check_gcc()
 check_clang()
 {
 	clang --version | head -n 1
-	check clang '(warning|error): ' src/*.c test/unit/*.c -- \
+	check clang '(warning|error): ' src/*.c src/*/*.c test/unit/*.c -- \
 		clang -c -o /dev/null "${flags[@]}" "${warnings[@]}" -Wno-ignored-attributes
 }
 
@@ -75,7 +75,7 @@ check_clang()
 check_cppcheck()
 {
 	cppcheck --version
-	check cppcheck '^[^ ]+:[0-9]+: ' src/*.c -- \
+	check cppcheck '^[^ ]+:[0-9]+: ' src/*.c src/*/*.c -- \
 		cppcheck -q --std=c99 --enable=warning,performance,portability \
 		-D__GNUC__=12 -D__x86_64__ -D__linux__ -I"$headers" -Isrc \
 		--suppress='*:/usr/*' --suppressions-list=test/checks/cppcheck.suppressions \
@@ -85,7 +85,7 @@ check_cppcheck()
 check_tidy()
 {
 	clang-tidy --version | sed -n 's/^ *LLVM/clang-tidy, LLVM/p'
-	check tidy '(warning|error): ' src/*.c -- \
+	check tidy '(warning|error): ' src/*.c src/*/*.c -- \
 		bash -c 'file=${!#}; set -- "${@:1:$#-1}"; clang-tidy --quiet "$file" -- "$@"' tidy "${flags[@]}"
 }
 

@@ -147,7 +147,7 @@ wait
 sed -nE -e 's/^[^[]*\[[0-9]+\] [^ ]* *(ERROR|FATAL|PANIC):  ([0-9A-Z]{5}): (.*)/\1 \2 \3/p' \
 	-e 's/^[^[]*\[[0-9]+\] [^ ]* *LOCATION:  (.*), (.*):[0-9]+$/LOCATION \2 \1/p' "$SERVER_LOG" |
 	awk '$1 == "LOCATION" { if (error != "") print $2 " " error; error = ""; next } { error = $0 }' >"$PMON_WORK/errors"
-ls src/*.c | sed 's:.*/::' >"$PMON_WORK/ours"
+ls src/*.c src/*/*.c | sed 's:.*/::' >"$PMON_WORK/ours"
 
 # What is quoted differs from call to call
 distinct() { sed -E 's/"[^"]*"/"..."/g; s/-?[0-9]+(\.[0-9]+)?/N/3g' | sort | uniq -c | sort -rn; }

@@ -1,4 +1,4 @@
-/* links: duration.c */
+/* links: pure/duration.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_duration.c
@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "duration.h"
+#include "pure/duration.h"
 #include "fuzz.h"
 
 #define UNSET	INT64CONST(-4711)

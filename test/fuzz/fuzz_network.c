@@ -1,4 +1,4 @@
-/* links: client_network.c */
+/* links: pure/client_network.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_network.c
@@ -13,7 +13,7 @@
 
 #include <arpa/inet.h>
 
-#include "client_network.h"
+#include "pure/client_network.h"
 #include "fuzz.h"
 
 static bool

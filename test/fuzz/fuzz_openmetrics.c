@@ -1,4 +1,4 @@
-/* links: openmetrics.c hold_histogram.c */
+/* links: query/openmetrics.c pure/hold_histogram.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_openmetrics.c
@@ -17,7 +17,7 @@
 #include <math.h>
 
 #include "fuzz.h"
-#include "openmetrics.h"
+#include "query/openmetrics.h"
 
 #define MAX_FAMILIES	4
 

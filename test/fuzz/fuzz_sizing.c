@@ -1,4 +1,4 @@
-/* links: sizing.c hold_histogram.c */
+/* links: pure/sizing.c pure/hold_histogram.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_sizing.c
@@ -16,8 +16,8 @@
 #include <math.h>
 
 #include "fuzz.h"
-#include "hold_histogram.h"
-#include "sizing.h"
+#include "pure/hold_histogram.h"
+#include "pure/sizing.h"
 
 /* A figure: any, or from 0 to below the given one */
 static double

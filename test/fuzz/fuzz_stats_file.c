@@ -1,4 +1,4 @@
-/* links: ring.c history.c history_reader.c local_hash.c groups.c group_snapshot.c rejections.c incidents.c terminations.c hold_histogram.c shared_state.c */
+/* links: shared/ring.c shared/history.c query/history_reader.c query/local_hash.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c shared/shared_state.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_stats_file.c
@@ -30,7 +30,7 @@
 #include "port/pg_crc32c.h"
 #include "utils/memutils.h"
 
-#include "history_reader.h"
+#include "query/history_reader.h"
 #include "server.h"
 
 /*
@@ -45,7 +45,7 @@ static int	memory_unlink(const char *name);
 #define fstat(file, st)		memory_stat("pg_stat/pool_monitor.stat", st)
 #define rename(from, to)	memory_rename(from, to)
 #define unlink(name)		memory_unlink(name)
-#include "stats_file.c"
+#include "worker/stats_file.c"
 #undef stat
 #undef fstat
 #undef rename
@@ -55,7 +55,7 @@ static int	memory_unlink(const char *name);
 #define HISTORY_SIZE	16		/* kB */
 #define SESSIONS		3
 
-/* As in guc.c */
+/* As in settings.c */
 int			pmon_max_groups = MAX_GROUPS;
 int			pmon_history_size = HISTORY_SIZE;
 int			pmon_warning_threshold = 80;
@@ -190,7 +190,7 @@ new_memory(void)
  */
 
 int
-pmon_reader_slots(void)
+pmon_status_slots(void)
 {
 	return SESSIONS;
 }
@@ -365,9 +365,9 @@ check_groups(void)
 	bool		in_list[MAX_GROUPS] = {0};
 	int			last;
 
-	require(pmon->groups > 0 && pmon->groups <= MAX_GROUPS &&
-			pmon->applications > 0 && pmon->applications <= MAX_GROUPS,
-			"%d groups of %d applications", pmon->groups, pmon->applications);
+	require(pmon->ngroups > 0 && pmon->ngroups <= MAX_GROUPS &&
+			pmon->napplications > 0 && pmon->napplications <= MAX_GROUPS,
+			"%d groups of %d applications", pmon->ngroups, pmon->napplications);
 	for (int list = 0; list < 2; list++)
 	{
 		int			length = 0;
@@ -407,7 +407,7 @@ check_groups(void)
 		check_name(group->datname);
 		check_name(group->usename);
 	}
-	require(groups == pmon->groups, "the number of groups");
+	require(groups == pmon->ngroups, "the number of groups");
 
 	for (int i = 0; i < MAX_GROUPS; i++)
 	{
@@ -436,7 +436,7 @@ check_rejections(void)
 {
 	int			rejections = 0;
 
-	for (int i = 0; i < PMON_MAX_REJECTIONS && rejections < pmon->rejections; i++)
+	for (int i = 0; i < PMON_MAX_REJECTIONS && rejections < pmon->nrejections; i++)
 	{
 		const PmonRejection *rejection = &pmon_rejections[i];
 
@@ -449,7 +449,7 @@ check_rejections(void)
 		require(rejection->key.reason >= 0 &&
 				rejection->key.reason < PMON_REJECT_REASONS, "a reason");
 	}
-	require(rejections == pmon->rejections, "the number of rejections");
+	require(rejections == pmon->nrejections, "the number of rejections");
 }
 
 static void
@@ -508,7 +508,7 @@ static void
 check_pools(void)
 {
 	for (int i = 0; i < PMON_MAX_POOLS; i++)
-		check_name(pmon->pools[i].name);
+		check_name(pmon->pool_states[i].name);
 }
 
 static void
@@ -633,7 +633,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	check_all();
 	require(warnings <= 1, "%d warnings", warnings);
 	if (warnings == 1)
-		require(pmon->groups == 1 && pmon->rejections == 0 &&
+		require(pmon->ngroups == 1 && pmon->nrejections == 0 &&
 				pmon_incidents->last_id == 0 && pmon_terminations->recorded == 0 &&
 				pmon->restored_from == 0, "refused, and restored all the same");
 	else
@@ -707,7 +707,7 @@ static bool
 find_parts(const uint8 *data, size_t size, Part *parts)
 {
 	FileHeader	header;
-	size_t		start = sizeof(FileHeader) + sizeof(pmon->pools);
+	size_t		start = sizeof(FileHeader) + sizeof(pmon->pool_states);
 
 	if (size < start + sizeof(pg_crc32c))
 		return false;
@@ -895,8 +895,8 @@ make_groups(int n)
 		pmon_group_buckets[place][9 * i] = i;
 		pmon_leave_group(place, 2000 + i);
 	}
-	pmon_raise_peak(&pmon->pools[0].peak_checked_out, 3, 1000);
-	snprintf(pmon->pools[0].name, NAMEDATALEN, "workers");
+	pmon_raise_peak(&pmon->pool_states[0].peak_checked_out, 3, 1000);
+	snprintf(pmon->pool_states[0].name, NAMEDATALEN, "workers");
 }
 
 static void

@@ -10,8 +10,8 @@
 #ifndef PMON_POOLS_CHECKS_H
 #define PMON_POOLS_CHECKS_H
 
-#include "pools.h"
-#include "pools_parser.h"
+#include "pure/pools.h"
+#include "pure/pools_parser.h"
 
 static void complain(const char *what);
 

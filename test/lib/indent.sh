@@ -20,7 +20,7 @@ if [ "${1:-}" = --write ]; then
 fi
 shopt -s nullglob
 files=("$@")
-[ ${#files[@]} -gt 0 ] || files=(src/*.[ch] test/{unit,fuzz,modules,checks,checks/load,bench/library}/*.[ch])
+[ ${#files[@]} -gt 0 ] || files=(src/*.[ch] src/*/*.[ch] test/{unit,fuzz,modules,checks,checks/load,bench/library}/*.[ch])
 [ ${#files[@]} -gt 0 ] || { echo "no C files to look at" >&2; exit 1; }
 
 options="-bad -bap -bbb -bc -bl -cli1 -cp33 -cdb -nce -d0 -di12 -nfc1 -i4 -l79
@@ -46,7 +46,7 @@ typedefs()
 	local header pg_config=${PG_CONFIG:-pg_config}
 
 	printf '#include "postgres.h"\n' >"$tmp/all.c"
-	sed -n 's/^#[[:blank:]]*include[[:blank:]]*\([<"][^>"]*[>"]\).*/\1/p' src/*.[ch] "${files[@]}" | sort -u |
+	sed -n 's/^#[[:blank:]]*include[[:blank:]]*\([<"][^>"]*[>"]\).*/\1/p' src/*.[ch] src/*/*.[ch] "${files[@]}" | sort -u |
 		while read -r header; do
 			# Our own headers are read below: they may not compile yet.
 			[ -e "src/${header//[<>\"]/}" ] && continue
@@ -58,7 +58,7 @@ typedefs()
 		awk '/DW_TAG_typedef/ { want = 1 } want && /DW_AT_name/ { print $NF; want = 0 }'
 
 	# "typedef ... Name;" and "} Name;", also of a function pointer
-	cat src/*.[ch] "${files[@]}" | sed -nE \
+	cat src/*.[ch] src/*/*.[ch] "${files[@]}" | sed -nE \
 		-e 's/^typedef[^(]*[ *]([A-Za-z_0-9]+)(\[[^]]*\])?;.*/\1/p' \
 		-e 's/^typedef.*\(\*?([A-Za-z_0-9]+)\) *\(.*/\1/p' \
 		-e 's/^\} *([A-Za-z_0-9]+);.*/\1/p'

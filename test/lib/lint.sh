@@ -30,14 +30,55 @@ builds()
 		make -s -k -j2 -C "$dir" PG_CONFIG="$PG_CONFIG" with_llvm=no COPT="$warnings" all
 }
 
+# A header may be missing only where nobody calls but the server.
 headers()
 {
 	local file bad=0
 
-	for file in src/*.c; do
+	for file in src/*/*.c; do
+		case $file in src/query/sql_*) continue ;; esac
 		[ -e "${file%.c}.h" ] || { echo "$file has no ${file%.c}.h"; bad=1; }
 	done
 	return $bad
+}
+
+# Includes go down the list of folders only; session, worker and query do not
+# know each other; and what is not ours to layer comes by its own name.
+layers()
+{
+	awk '
+		BEGIN {
+			floor["pure"] = 1; floor["shared"] = 2
+			floor["session"] = floor["worker"] = floor["query"] = 3
+		}
+		FNR == 1 { split(FILENAME, path, "/"); folder = (path[3] != "") ? path[2] : "" }
+		match($0, /^#include "[a-z]+\//) {
+			other = substr($0, RSTART + 10, RLENGTH - 11)
+			if (!(other in floor) || folder == "" || other == folder)
+				next
+			if (floor[other] >= floor[folder]) {
+				print FILENAME ": " folder "/ must not include " other "/"
+				bad = 1
+			}
+		}
+		/^#include "[a-z_]+\.h"/ && !/"(postgres|compat|fmgr|funcapi|miscadmin|pgstat)\.h"/ {
+			print FILENAME ": " $0 " does not name its folder"
+			bad = 1
+		}
+		END { exit bad }' src/*.c src/*/*.[ch]
+}
+
+# The map in pool_monitor.c has every file, and no file that there is not.
+map()
+{
+	diff <(sed -n '/A map of the sources/,/^ \*---/p' src/pool_monitor.c |
+			awk 'match($0, /^ \* [a-z]+\/, /) { folder = substr($2, 1, length($2) - 2); next }
+				/^ \*\t\t[a-z]/ { sub(/^ \*\t\t/, ""); sub(/(\t| {2,}).*/, ""); n = split($0, names, /, */)
+					for (i = 1; i <= n; i++) if (names[i] != "") print folder "/" names[i] }' | sort) \
+		<(for file in src/*/*.c; do
+			file=${file#src/}
+			case $file in query/sql_*) echo 'query/sql_*' ;; *) echo "${file%.c}" ;; esac
+		done | sort -u)
 }
 
 shell_syntax()
@@ -55,6 +96,8 @@ check "compiles without a warning" builds
 if [ "${1:-}" != version ]; then
 	check "pg_bsd_indent leaves the C files as they are" bash test/lib/indent.sh
 	check "every .c file has its header" headers
+	check "includes go down the list of folders" layers
+	check "the map in pool_monitor.c names every file" map
 	check "the shell scripts parse" shell_syntax
 fi
 echo "1..$n"

@@ -21,12 +21,12 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
-#include "end_request.h"
-#include "groups.h"
-#include "guc.h"
+#include "shared/end_request.h"
+#include "shared/groups.h"
+#include "shared/settings.h"
 
 /* what shared_state.c has no header for: where everything is */
-#include "shared_state.c"
+#include "shared/shared_state.c"
 
 PG_MODULE_MAGIC;
 
@@ -127,8 +127,8 @@ check_counts(const int *members)
 	}
 	if (total != pmon->connections)
 		problem("groups have %d connections, the server %d", total, pmon->connections);
-	if (in_use != pmon->groups)
-		problem("%d groups, %d known", in_use, pmon->groups);
+	if (in_use != pmon->ngroups)
+		problem("%d groups, %d known", in_use, pmon->ngroups);
 
 	for (int i = 0; i < pmon->max_groups; i++)
 	{

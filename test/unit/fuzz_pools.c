@@ -1,4 +1,4 @@
-/* links: pools.c pools_parser.c client_network.c duration.c */
+/* links: pure/pools.c pure/pools_parser.c pure/client_network.c pure/duration.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_pools.c
@@ -22,7 +22,7 @@
 
 #include <time.h>
 
-#include "duration.h"
+#include "pure/duration.h"
 #include "tap.h"
 
 #include "../fuzz/pools_checks.h"

@@ -1,4 +1,4 @@
-/* links: history_reader.c history.c local_hash.c ring.c */
+/* links: query/history_reader.c shared/history.c query/local_hash.c shared/ring.c */
 /*-------------------------------------------------------------------------
  *
  * test_history_reader.c
@@ -13,9 +13,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "history.h"
-#include "history_reader.h"
-#include "shared_state.h"
+#include "shared/history.h"
+#include "query/history_reader.h"
+#include "shared/shared_state.h"
 #include "tap.h"
 
 /*
@@ -201,8 +201,8 @@ new_history(void)
 	pmon = &shared;
 	pmon_applications = applications;
 	shared.max_groups = PLACES;
-	shared.applications = 3;
-	for (int i = 0; i < shared.applications; i++)
+	shared.napplications = 3;
+	for (int i = 0; i < shared.napplications; i++)
 	{
 		applications[i].in_use = true;
 		applications[i].id = 10 + i;

@@ -1,4 +1,4 @@
-/* links: hold_histogram.c */
+/* links: pure/hold_histogram.c */
 /*-------------------------------------------------------------------------
  *
  * test_hold_histogram.c
@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-#include "hold_histogram.h"
+#include "pure/hold_histogram.h"
 #include "tap.h"
 
 #define LARGEST		((UINT64CONST(1) << PMON_HOLD_MAX_BITS) - 1)

@@ -1,4 +1,4 @@
-/* links: idle_policy.c */
+/* links: pure/idle_policy.c */
 /*-------------------------------------------------------------------------
  *
  * test_idle_policy.c
@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "idle_policy.h"
+#include "pure/idle_policy.h"
 #include "tap.h"
 
 /* An instant, in microseconds; all ages below are in milliseconds */

@@ -1,4 +1,4 @@
-/* links: openmetrics.c hold_histogram.c */
+/* links: query/openmetrics.c pure/hold_histogram.c */
 /*-------------------------------------------------------------------------
  *
  * test_openmetrics.c
@@ -11,7 +11,7 @@
 #include <ctype.h>
 #include <math.h>
 
-#include "openmetrics.h"
+#include "query/openmetrics.h"
 #include "tap.h"
 
 /*

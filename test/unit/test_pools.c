@@ -1,4 +1,4 @@
-/* links: pools.c pools_parser.c client_network.c duration.c */
+/* links: pure/pools.c pure/pools_parser.c pure/client_network.c pure/duration.c */
 /*-------------------------------------------------------------------------
  *
  * test_pools.c
@@ -13,9 +13,9 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-#include "duration.h"
-#include "pools.h"
-#include "pools_parser.h"
+#include "pure/duration.h"
+#include "pure/pools.h"
+#include "pure/pools_parser.h"
 #include "tap.h"
 
 /* Names and patterns that just fit, and those that just do not */

@@ -1,4 +1,4 @@
-/* links: ring.c */
+/* links: shared/ring.c */
 /*-------------------------------------------------------------------------
  *
  * test_ring.c
@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "ring.h"
+#include "shared/ring.h"
 #include "tap.h"
 
 /* What ring.c wants of the server */

@@ -1,4 +1,4 @@
-/* links: sizing.c */
+/* links: pure/sizing.c */
 /*-------------------------------------------------------------------------
  *
  * test_sizing.c
@@ -14,7 +14,7 @@
 #include <limits.h>
 #include <math.h>
 
-#include "sizing.h"
+#include "pure/sizing.h"
 #include "tap.h"
 
 /* Does got agree with expected to a relative error? */

@@ -1,4 +1,4 @@
-/* links: stats_file.c ring.c history.c hold_histogram.c */
+/* links: worker/stats_file.c shared/ring.c shared/history.c pure/hold_histogram.c */
 /*-------------------------------------------------------------------------
  *
  * test_stats_file.c
@@ -26,14 +26,14 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "group_snapshot.h"
-#include "groups.h"
-#include "history.h"
-#include "incidents.h"
-#include "rejections.h"
-#include "stats_file.h"
+#include "shared/group_snapshot.h"
+#include "shared/groups.h"
+#include "shared/history.h"
+#include "shared/incidents.h"
+#include "shared/rejections.h"
+#include "worker/stats_file.h"
 #include "tap.h"
-#include "terminations.h"
+#include "shared/terminations.h"
 
 #define TEMPORARY_FILE	PMON_STATS_FILE ".tmp"
 #define BAD_FILE		PMON_STATS_FILE ".bad"
@@ -903,7 +903,7 @@ groups_offset(void)
 	uint32		header_size;
 
 	memcpy(&header_size, good + 12, sizeof(header_size));
-	return header_size + sizeof(shared.pools) + APPLICATIONS * sizeof(PmonApplication);
+	return header_size + sizeof(shared.pool_states) + APPLICATIONS * sizeof(PmonApplication);
 }
 
 static long

@@ -39,11 +39,11 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "backend_reader.h"
-#include "history.h"
+#include "shared/status_array.h"
+#include "shared/history.h"
 
-#include "sampler.h"
-#include "shared_state.h"
+#include "worker/sampler.h"
+#include "shared/shared_state.h"
 
 PG_MODULE_MAGIC;
 

@@ -1,0 +1,123 @@
+/*-------------------------------------------------------------------------
+ *
+ * duration.c
+ *	  Durations as text: "10min", "1.5h", "500".
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <errno.h>
+#include <math.h>
+
+#include "pure/duration.h"
+
+/*
+ * Largest first: a fraction is rounded to the next one, and writing takes the
+ * first that gives a whole number.
+ */
+static const struct
+{
+	const char *name;
+	double		milliseconds;
+}			units[] = {
+	{"d", 24 * 60 * 60 * 1000},
+	{"h", 60 * 60 * 1000},
+	{"min", 60 * 1000},
+	{"s", 1000},
+	{"ms", 1},
+	{"us", 0.001},
+};
+
+/* As core's scanners define it; isspace() would ask the locale. */
+static bool
+is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Do the characters from p on spell this unit, with only blanks after it? */
+static bool
+is_unit(const char *p, const char *name)
+{
+	Size		length = strlen(name);
+
+	if (strncmp(p, name, length) != 0)
+		return false;
+	for (p += length; *p != '\0'; p++)
+	{
+		if (!is_blank(*p))
+			return false;
+	}
+	return true;
+}
+
+/* Convert a number with its unit to milliseconds; false: there is no such. */
+static bool
+convert(double number, const char *unit, double *milliseconds)
+{
+	for (int i = 0; i < lengthof(units); i++)
+	{
+		double		result = number * units[i].milliseconds;
+
+		if (!is_unit(unit, units[i].name))
+			continue;
+
+		if (i + 1 < lengthof(units))
+		{
+			double		smaller = units[i + 1].milliseconds;
+
+			result = rint(result / smaller) * smaller;
+		}
+		*milliseconds = rint(result);
+		return true;
+	}
+
+	return false;
+}
+
+PmonDurationResult
+pmon_duration_parse(const char *str, int64 *milliseconds)
+{
+	char	   *unit;
+	double		number;
+	double		result;
+
+	errno = 0;
+	number = strtol(str, &unit, 0);
+	if (*unit == '.' || *unit == 'e' || *unit == 'E' || errno == ERANGE)
+		number = strtod(str, &unit);
+	if (unit == str || isnan(number))
+		return PMON_DURATION_INVALID;
+
+	while (is_blank(*unit))
+		unit++;
+	if (!convert(number, *unit != '\0' ? unit : "ms", &result))
+		return PMON_DURATION_INVALID;
+
+	if (number < 0 || result > (double) PMON_MAX_DURATION)
+		return PMON_DURATION_OUT_OF_RANGE;
+	if (number > 0 && result < 1)
+		return PMON_DURATION_ROUNDS_TO_ZERO;
+
+	*milliseconds = (int64) result;
+	return PMON_DURATION_OK;
+}
+
+void
+pmon_duration_format(int64 milliseconds, char *buf)
+{
+	int			i = 0;
+
+	if (milliseconds == 0)
+	{
+		snprintf(buf, PMON_DURATION_LEN, "0");
+		return;
+	}
+
+	/* ends at a millisecond at the latest */
+	while (milliseconds % (int64) units[i].milliseconds != 0)
+		i++;
+	snprintf(buf, PMON_DURATION_LEN, INT64_FORMAT "%s",
+			 milliseconds / (int64) units[i].milliseconds, units[i].name);
+}

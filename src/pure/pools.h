@@ -1,0 +1,165 @@
+/*-------------------------------------------------------------------------
+ *
+ * pools.h
+ *	  Declared pools: what they are, which sessions they take, their status.
+ *
+ * Everything here is a pure function over plain structs: nothing raises an
+ * error, allocates, takes a lock or looks into a catalog, so that the same
+ * code runs in a check hook, in the worker and in a stand-alone unit test.
+ * pools_parser.h reads them from the setting.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_POOLS_H
+#define PMON_POOLS_H
+
+#include "pure/client_network.h"
+
+/* The most pools that one setting can declare */
+#define PMON_MAX_POOLS			100
+
+/*
+ * The largest size, overflow, number of instances and keep_idle: MAX_BACKENDS,
+ * since no server takes more connections than that.
+ */
+#define PMON_MAX_POOL_SIZE		262143
+
+/* Room for a pattern with its terminating zero byte */
+#define PMON_PATTERN_LEN		(NAMEDATALEN * 2)
+
+/* Room for "client" as written, with its terminating zero byte */
+#define PMON_CLIENT_LEN			64
+
+/*
+ * Room that is always enough for what pmon_pool_format() writes: at worst every
+ * byte of the name and the patterns is a double quote and thus doubled.
+ */
+#define PMON_POOL_TEXT_LEN		(2 * (NAMEDATALEN + 3 * PMON_PATTERN_LEN) + 512)
+
+/* One declared pool.  Unused bytes are zero, so that memcmp() can compare. */
+typedef struct PmonPool
+{
+	char		name[NAMEDATALEN];
+
+	/* Conditions; one that was not given holds for every session */
+	bool		has_application;
+	bool		has_user;
+	bool		has_database;
+	char		application[PMON_PATTERN_LEN];
+	char		user[PMON_PATTERN_LEN];
+	char		database[PMON_PATTERN_LEN];
+	PmonNetwork client;			/* kind PMON_CLIENT_UNKNOWN: not given */
+	char		client_text[PMON_CLIENT_LEN];	/* as written, or empty */
+
+	int			size;			/* connections that an instance keeps; -1: not
+								 * given, the pool is only a policy */
+	int			overflow;		/* connections that an instance may add */
+	int			instances;		/* processes that hold such a pool each */
+
+	/* Milliseconds; -1: not given, the global setting; 0: never */
+	int64		idle_timeout;
+	int64		idle_in_transaction_timeout;
+	int64		max_lifetime;
+
+	int			keep_idle;		/* idle sessions that are never ended */
+} PmonPool;
+
+/* All declared pools, in the order of the setting; one flat block of memory */
+typedef struct PmonPools
+{
+	int			npools;
+	PmonPool	pools[FLEXIBLE_ARRAY_MEMBER];
+} PmonPools;
+
+/* Bytes of a PmonPools with room for n pools */
+#define PMON_POOLS_SIZE(n)	(offsetof(PmonPools, pools) + (n) * sizeof(PmonPool))
+
+/* What matching needs to know of a session; a NULL name matches no pattern */
+typedef struct PmonPoolSubject
+{
+	const char *application_name;
+	const char *usename;
+	const char *datname;
+	PmonClient	client;
+} PmonPoolSubject;
+
+typedef enum PmonPoolStatus
+{
+	PMON_POOL_HEALTHY,
+	PMON_POOL_OVERFLOW,
+	PMON_POOL_EXHAUSTED
+} PmonPoolStatus;
+
+/*
+ * Matching
+ */
+
+/*
+ * Bytes of the UTF-8 sequence at p: at most as many as the string has, 1 where
+ * there is no sequence, 0 at the terminating zero byte.
+ */
+extern int	pmon_utf8_length(const char *p);
+
+/*
+ * Does str match a shell pattern with "*" and "?" as a whole?
+ *
+ * "?" matches one UTF-8 sequence, or one byte where there is none; upper and
+ * lower case differ.  Takes at most the product of both lengths in steps.
+ */
+extern bool pmon_pattern_match(const char *pattern, const char *str);
+
+/* Do all conditions of the pool hold for the session? */
+extern bool pmon_pool_match(const PmonPool *pool,
+							const PmonPoolSubject *subject);
+
+/*
+ * The index of the first pool whose conditions all hold for the session, as in
+ * pg_hba.conf, or -1.
+ */
+extern int	pmon_pools_match(const PmonPools *pools,
+							 const PmonPoolSubject *subject);
+
+/*
+ * Figures
+ *
+ * A negative size means that none is declared, and a negative max_overflow that
+ * there is no limit (as SQLAlchemy has it).  No int argument can overflow.
+ */
+
+/*
+ * (size + max_overflow) * instances, or -1 if there is no size or no limit.
+ */
+extern int64 pmon_pool_capacity(int size, int max_overflow, int instances);
+
+/*
+ * How many of total connections are beyond size * instances, at least 0; 0 if
+ * there is no size.
+ */
+extern int64 pmon_pool_overflow(int size, int instances, int64 total);
+
+/*
+ * Exhausted if checked_out has reached the capacity, else overflow if total is
+ * beyond size * instances, else healthy; healthy if there is no size.
+ */
+extern PmonPoolStatus pmon_pool_status(int size, int max_overflow,
+									   int instances, int64 checked_out,
+									   int64 total);
+
+/* The word that users see: healthy, overflow or exhausted */
+extern const char *pmon_pool_status_name(PmonPoolStatus status);
+
+/*
+ * Writing
+ */
+
+/*
+ * Write a pool as text of the setting, so that parsing it gives the same pool:
+ * defaults are left out and durations are in their largest exact unit.
+ *
+ * The text is cut to size bytes with its terminating zero byte
+ * (PMON_POOL_TEXT_LEN are always enough).  Returns the length of the whole
+ * text, as snprintf() does.
+ */
+extern Size pmon_pool_format(const PmonPool *pool, char *buf, Size size);
+
+#endif							/* PMON_POOLS_H */

@@ -1,0 +1,409 @@
+/*-------------------------------------------------------------------------
+ *
+ * history_reader.c
+ *	  Adds the history up by periods of any length.
+ *
+ * Each minute of the clock is taken from the tier that knows more samples of
+ * it, and from the samples where both know as many.  So it does not matter in
+ * which order the records come, when the clock was set back or forward, nor
+ * that a minute may have come in parts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/timestamp.h"
+
+#include "query/history_reader.h"
+#include "query/local_hash.h"
+
+/* The periods in the making */
+typedef struct HistoryQuery
+{
+	TimestampTz since;
+	TimestampTz until;
+	int64		step;
+	bool		applications;	/* not only the server */
+	HTAB	   *periods;		/* PmonPeriod */
+	HTAB	   *names;			/* ApplicationName */
+	HTAB	   *minutes;		/* MinuteCount */
+	uint32		other_id;
+} HistoryQuery;
+
+/* The name that an id stands for */
+typedef struct ApplicationName
+{
+	uint32		id;
+	char		application_name[NAMEDATALEN];
+} ApplicationName;
+
+/* How many samples each tier knows of a minute */
+typedef struct MinuteCount
+{
+	TimestampTz at;
+	int64		sampled;
+	int64		rolled_up;
+} MinuteCount;
+
+/* The key of a PmonPeriod, which it starts with */
+typedef struct PeriodKey
+{
+	TimestampTz start;
+	uint32		id;
+	uint32		unused;
+} PeriodKey;
+
+/* Copy the names of all applications that there are. */
+static void
+read_names(HistoryQuery *query)
+{
+	ApplicationName *names = palloc(sizeof(ApplicationName) * pmon->max_groups);
+	int			n = 0;
+
+	LWLockAcquire(PmonLock(), LW_SHARED);
+	for (int i = 0; i < pmon->max_groups && n < pmon->napplications; i++)
+	{
+		if (!pmon_applications[i].in_use)
+			continue;
+		names[n].id = pmon_applications[i].id;
+		memcpy(names[n++].application_name, pmon_applications[i].application_name,
+			   NAMEDATALEN);
+	}
+	query->other_id = pmon_applications[0].id;
+	LWLockRelease(PmonLock());
+
+	query->names = pmon_local_hash("application names", sizeof(uint32),
+								   sizeof(ApplicationName));
+	for (int i = 0; i < n; i++)
+	{
+		ApplicationName *name = hash_search(query->names, &names[i].id, HASH_ENTER, NULL);
+
+		*name = names[i];
+	}
+	pfree(names);
+}
+
+/* The period that a time belongs to, of an application or the server */
+static PmonPeriod *
+find_period(HistoryQuery *query, TimestampTz at, uint32 id)
+{
+	TimestampTz remainder = at % query->step;
+	PeriodKey	key = {0};
+	PmonPeriod *period;
+	bool		found;
+
+	/* rounds down, before 2000 too */
+	key.start = at - (remainder < 0 ? remainder + query->step : remainder);
+	key.id = id;
+	period = hash_search(query->periods, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset((char *) period + sizeof(key), 0, sizeof(*period) - sizeof(key));
+		if (id != PMON_SERVER_ID)
+		{
+			ApplicationName *name = hash_search(query->names, &id, HASH_FIND, NULL);
+
+			if (name != NULL)
+				memcpy(period->application_name, name->application_name, NAMEDATALEN);
+		}
+	}
+	return period;
+}
+
+static void
+add_figures(PmonPeriod *period, const double *sums, const int *maxima)
+{
+	for (int f = 0; f < PMON_FIGURES; f++)
+	{
+		period->sums[f] += sums[f];
+		period->maxima[f] = Max(period->maxima[f], maxima[f]);
+	}
+}
+
+/*
+ * The figures of one record that belong to applications whose name is gone.
+ * They are added up before they go to "<other>", so that its maximum is that
+ * of their sum.
+ */
+typedef struct Unnamed
+{
+	bool		found;
+	double		sums[PMON_FIGURES];
+	int			maxima[PMON_FIGURES];
+} Unnamed;
+
+/* Add the figures of one application in one record. */
+static void
+add_application(HistoryQuery *query, TimestampTz at, uint32 id, Unnamed *unnamed,
+				const double *sums, const int *maxima)
+{
+	if (id != query->other_id &&
+		hash_search(query->names, &id, HASH_FIND, NULL) != NULL)
+	{
+		add_figures(find_period(query, at, id), sums, maxima);
+		return;
+	}
+
+	unnamed->found = true;
+	for (int f = 0; f < PMON_FIGURES; f++)
+	{
+		unnamed->sums[f] += sums[f];
+		unnamed->maxima[f] += maxima[f];
+	}
+}
+
+static void
+add_unnamed(HistoryQuery *query, TimestampTz at, const Unnamed *unnamed)
+{
+	if (unnamed->found)
+		add_figures(find_period(query, at, query->other_id),
+					unnamed->sums, unnamed->maxima);
+}
+
+static void
+add_server(HistoryQuery *query, TimestampTz at, int64 samples, int max_connections,
+		   double utilization, int64 rejected, int64 terminated,
+		   const double *sums, const int *maxima)
+{
+	PmonPeriod *period = find_period(query, at, PMON_SERVER_ID);
+
+	period->samples += samples;
+	period->max_connections = Max(period->max_connections, max_connections);
+	period->utilization_max = Max(period->utilization_max, utilization);
+	period->rejected += rejected;
+	period->terminated += terminated;
+	add_figures(period, sums, maxima);
+}
+
+static void
+add_sample(HistoryQuery *query, const PmonSampleRecord *sample)
+{
+	Unnamed		unnamed = {0};
+	double		sums[PMON_FIGURES];
+	int			maxima[PMON_FIGURES];
+
+	for (int f = 0; f < PMON_FIGURES; f++)
+		sums[f] = maxima[f] = sample->figures[f];
+	add_server(query, sample->at, 1, sample->max_connections,
+			   sums[PMON_CONNECTIONS] / Max(sample->ordinary_slots, 1),
+			   sample->rejected, sample->terminated, sums, maxima);
+
+	for (int i = 0; query->applications && i < sample->record.count; i++)
+	{
+		if (PmonIsPoolId(sample->entries[i].id))
+			continue;
+		for (int f = 0; f < PMON_FIGURES; f++)
+			sums[f] = maxima[f] = sample->entries[i].figures[f];
+		add_application(query, sample->at, sample->entries[i].id, &unnamed,
+						sums, maxima);
+	}
+	add_unnamed(query, sample->at, &unnamed);
+}
+
+static void
+add_minute(HistoryQuery *query, const PmonMinuteRecord *minute)
+{
+	Unnamed		unnamed = {0};
+	double		sums[PMON_FIGURES];
+	int			maxima[PMON_FIGURES];
+
+	for (int f = 0; f < PMON_FIGURES; f++)
+	{
+		sums[f] = (double) minute->averages[f] * minute->samples;
+		maxima[f] = minute->maxima[f];
+	}
+	add_server(query, minute->at, minute->samples, minute->max_connections,
+			   minute->utilization_max, minute->rejected, minute->terminated,
+			   sums, maxima);
+
+	for (int i = 0; query->applications && i < minute->record.count; i++)
+	{
+		const PmonMinuteEntry *entry = &minute->entries[i];
+
+		/* it may have had transactions, but no session in any sample */
+		if (entry->maxima[PMON_CONNECTIONS] == 0 || PmonIsPoolId(entry->id))
+			continue;
+		for (int f = 0; f < PMON_FIGURES; f++)
+		{
+			sums[f] = (double) entry->averages[f] * minute->samples;
+			maxima[f] = entry->maxima[f];
+		}
+		add_application(query, minute->at, entry->id, &unnamed, sums, maxima);
+	}
+	add_unnamed(query, minute->at, &unnamed);
+}
+
+/* What the tiers know of the minute that a time is in, all zeroes at first */
+static MinuteCount *
+find_minute(HistoryQuery *query, TimestampTz at)
+{
+	TimestampTz minute = at - at % USECS_PER_MINUTE;
+	MinuteCount *count;
+	bool		found;
+
+	count = hash_search(query->minutes, &minute, HASH_ENTER, &found);
+	if (!found)
+		count->sampled = count->rolled_up = 0;
+	return count;
+}
+
+static bool
+in_query(const HistoryQuery *query, TimestampTz at)
+{
+	return at >= query->since && at < query->until;
+}
+
+/* See what each tier knows. */
+static void
+count_minutes(HistoryQuery *query)
+{
+	PmonRingReader reader;
+	PmonSampleRecord *sample;
+	PmonMinuteRecord *minute;
+
+	pmon_ring_begin_read(&reader, pmon_minute_ring);
+	while ((minute = pmon_next_minute(&reader)) != NULL)
+		find_minute(query, minute->at)->rolled_up += minute->samples;
+	pfree(reader.buffer);
+
+	pmon_ring_begin_read(&reader, pmon_sample_ring);
+	while ((sample = pmon_next_sample(&reader)) != NULL)
+		find_minute(query, sample->at)->sampled++;
+	pfree(reader.buffer);
+}
+
+/* Add the minutes of which the samples are not all there any more. */
+static void
+add_minutes(HistoryQuery *query)
+{
+	PmonRingReader reader;
+	PmonMinuteRecord *minute;
+
+	pmon_ring_begin_read(&reader, pmon_minute_ring);
+	while ((minute = pmon_next_minute(&reader)) != NULL)
+	{
+		MinuteCount *count = find_minute(query, minute->at);
+
+		CHECK_FOR_INTERRUPTS();
+		if (in_query(query, minute->at) && count->rolled_up > count->sampled)
+			add_minute(query, minute);
+	}
+	pfree(reader.buffer);
+}
+
+/* Add the samples of all other minutes. */
+static void
+add_samples(HistoryQuery *query)
+{
+	PmonRingReader reader;
+	PmonSampleRecord *sample;
+
+	pmon_ring_begin_read(&reader, pmon_sample_ring);
+	while ((sample = pmon_next_sample(&reader)) != NULL)
+	{
+		MinuteCount *count = find_minute(query, sample->at);
+
+		CHECK_FOR_INTERRUPTS();
+		if (in_query(query, sample->at) && count->rolled_up <= count->sampled)
+			add_sample(query, sample);
+	}
+	pfree(reader.buffer);
+}
+
+static int
+compare_periods(const void *a, const void *b)
+{
+	const PmonPeriod *left = a;
+	const PmonPeriod *right = b;
+
+	if (left->start != right->start)
+		return left->start < right->start ? -1 : 1;
+	if ((left->id == PMON_SERVER_ID) != (right->id == PMON_SERVER_ID))
+		return left->id == PMON_SERVER_ID ? -1 : 1;
+	return strcmp(left->application_name, right->application_name);
+}
+
+PmonPeriods *
+pmon_read_history(TimestampTz since, TimestampTz until, int64 step,
+				  bool applications)
+{
+	HistoryQuery query = {.since = since,.until = until,.step = step,.applications = applications};
+	PmonPeriods *result = palloc0(sizeof(PmonPeriods));
+	HASH_SEQ_STATUS seq;
+	PmonPeriod *period;
+	int64		samples = 0;
+
+	read_names(&query);
+	query.periods = pmon_local_hash("periods", sizeof(PeriodKey), sizeof(PmonPeriod));
+	query.minutes = pmon_local_hash("minutes", sizeof(TimestampTz), sizeof(MinuteCount));
+	count_minutes(&query);
+	add_minutes(&query);
+	add_samples(&query);
+
+	result->nperiods = hash_get_num_entries(query.periods);
+	result->periods = MemoryContextAllocHuge(CurrentMemoryContext,
+											 sizeof(PmonPeriod) * Max(result->nperiods, 1));
+	hash_seq_init(&seq, query.periods);
+	for (int i = 0; (period = hash_seq_search(&seq)) != NULL; i++)
+		result->periods[i] = *period;
+	qsort(result->periods, result->nperiods, sizeof(PmonPeriod), compare_periods);
+
+	/* the server's row comes first in each period, and knows the samples */
+	for (int i = 0; i < result->nperiods; i++)
+	{
+		if (result->periods[i].id == PMON_SERVER_ID)
+			samples = result->periods[i].samples;
+		else
+			result->periods[i].samples = samples;
+	}
+
+	hash_destroy(query.periods);
+	hash_destroy(query.minutes);
+	hash_destroy(query.names);
+	return result;
+}
+
+int64
+pmon_default_step(TimestampTz since, TimestampTz until)
+{
+	static const int seconds[] = {
+		1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
+		2 * 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600
+	};
+	int64		wanted = (until - since) / 60;
+
+	for (int i = 0; i < lengthof(seconds); i++)
+	{
+		if (seconds[i] * USECS_PER_SEC >= wanted)
+			return seconds[i] * USECS_PER_SEC;
+	}
+	return 7 * USECS_PER_DAY;
+}
+
+static void
+extend_range(TimestampTz at, TimestampTz *oldest, TimestampTz *newest)
+{
+	if (*oldest == 0 || at < *oldest)
+		*oldest = at;
+	if (*newest == 0 || at > *newest)
+		*newest = at;
+}
+
+void
+pmon_history_range(TimestampTz *oldest, TimestampTz *newest)
+{
+	PmonRingReader reader;
+	PmonSampleRecord *sample;
+	PmonMinuteRecord *minute;
+
+	*oldest = *newest = 0;
+	pmon_ring_begin_read(&reader, pmon_sample_ring);
+	while ((sample = pmon_next_sample(&reader)) != NULL)
+		extend_range(sample->at, oldest, newest);
+	pfree(reader.buffer);
+	pmon_ring_begin_read(&reader, pmon_minute_ring);
+	while ((minute = pmon_next_minute(&reader)) != NULL)
+		extend_range(minute->at, oldest, newest);
+	pfree(reader.buffer);
+}

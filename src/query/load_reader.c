@@ -1,0 +1,255 @@
+/*-------------------------------------------------------------------------
+ *
+ * load_reader.c
+ *	  The load of each application and pool, out of the history.
+ *
+ * The load of a minute is the time that its transactions held connections,
+ * divided by the minute.  A transaction counts whole in the minute in which it
+ * ends, so one that began long before would make that minute look busier than
+ * it was.  The average number of connections that the samples saw checked out
+ * is the same figure by another way (Little's law): coarser, but never beyond
+ * what there was.  So the load is not taken to be above that, by more than
+ * the samples can be wrong.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include <math.h>
+
+#include "utils/timestamp.h"
+
+#include "query/load_reader.h"
+#include "query/local_hash.h"
+
+/* How far samples may be below the truth: three standard deviations */
+#define SAMPLING_SIGMAS		3.0
+
+/* Connections checked out that are told apart for the percentile */
+#define MAX_COUNTED			4096
+
+/* One application or pool, while the history is read */
+typedef struct Entry
+{
+	PmonLoad	load;			/* starts with the id, the key */
+
+	/* the current minute of minute records, which may come in parts */
+	TimestampTz minute;
+	PmonHoldBrief brief;
+	double		checked_out;	/* sum over samples */
+	int64		minute_samples;
+
+	/* the samples */
+	int		   *counts;			/* samples by connections checked out */
+	TimestampTz sample_minute;
+	int			samples_in_minute;
+	int			full_in_minute;
+} Entry;
+
+static Entry *
+find_entry(HTAB *table, uint32 id)
+{
+	bool		found;
+	Entry	   *entry = hash_search(table, &id, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		memset((char *) entry + sizeof(id), 0, sizeof(*entry) - sizeof(id));
+		entry->load.p99_checked_out = -1;
+		entry->load.full_fraction = NAN;
+	}
+	return entry;
+}
+
+/* The load of the entry's current minute, in erlangs */
+static double
+minute_erlangs(const Entry *entry)
+{
+	double		held = entry->brief.sum / 1000.0 / SECS_PER_MINUTE;
+	double		sampled;
+
+	if (entry->minute_samples == 0)
+		return held;
+	sampled = entry->checked_out / entry->minute_samples;
+	return Min(held, sampled + SAMPLING_SIGMAS *
+			   sqrt((sampled + 1) / entry->minute_samples));
+}
+
+/* The entry's current minute is complete: is it the busiest one? */
+static void
+finish_minute(Entry *entry)
+{
+	double		erlangs = minute_erlangs(entry);
+
+	if (entry->brief.transactions > 0 && erlangs > entry->load.busiest_erlangs)
+	{
+		entry->load.busiest_at = entry->minute;
+		entry->load.busiest = entry->brief;
+		entry->load.busiest_erlangs = erlangs;
+	}
+	memset(&entry->brief, 0, sizeof(entry->brief));
+	entry->checked_out = 0;
+	entry->minute_samples = 0;
+}
+
+static void
+add_brief(PmonHoldBrief *brief, const PmonMinuteEntry *minute)
+{
+	brief->transactions += minute->transactions;
+	brief->sum += minute->hold_sum;
+	brief->square_sum += minute->hold_square_sum;
+}
+
+static void
+add_minute(HTAB *table, const PmonMinuteRecord *minute,
+		   bool (*wanted) (uint32 id))
+{
+	for (int i = 0; i < minute->record.count; i++)
+	{
+		const PmonMinuteEntry *read = &minute->entries[i];
+		Entry	   *entry;
+
+		if (!wanted(read->id))
+			continue;
+		entry = find_entry(table, read->id);
+		if (entry->minute != minute->at)
+			finish_minute(entry);
+		entry->minute = minute->at;
+		add_brief(&entry->brief, read);
+		add_brief(&entry->load.total, read);
+		entry->checked_out += (double) read->averages[PMON_CHECKED_OUT] * minute->samples;
+		entry->minute_samples += minute->samples;
+		entry->load.peak_checked_out = Max(entry->load.peak_checked_out,
+										   read->maxima[PMON_CHECKED_OUT]);
+	}
+}
+
+static void
+read_minutes(HTAB *table, TimestampTz since, bool (*wanted) (uint32 id))
+{
+	PmonRingReader reader;
+	PmonMinuteRecord *minute;
+
+	pmon_ring_begin_read(&reader, pmon_minute_ring);
+	while ((minute = pmon_next_minute(&reader)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (minute->at >= since)
+			add_minute(table, minute, wanted);
+	}
+	pfree(reader.buffer);
+}
+
+/* The entry's current minute of samples is complete: is it the fullest one? */
+static void
+finish_sample_minute(Entry *entry)
+{
+	double		fraction;
+
+	if (entry->samples_in_minute == 0)
+		return;
+	fraction = (double) entry->full_in_minute / entry->samples_in_minute;
+	if (isnan(entry->load.full_fraction) || fraction > entry->load.full_fraction)
+		entry->load.full_fraction = fraction;
+	entry->samples_in_minute = entry->full_in_minute = 0;
+}
+
+static void
+add_sample(HTAB *table, const PmonSampleRecord *sample,
+		   bool (*wanted) (uint32 id), int64 (*capacity) (uint32 id))
+{
+	TimestampTz minute = sample->at - sample->at % USECS_PER_MINUTE;
+
+	for (int i = 0; i < sample->record.count; i++)
+	{
+		const PmonSampleEntry *read = &sample->entries[i];
+		int			checked_out = read->figures[PMON_CHECKED_OUT];
+		Entry	   *entry;
+		int64		full_at;
+
+		if (!wanted(read->id))
+			continue;
+		entry = find_entry(table, read->id);
+		if (entry->counts == NULL)
+			entry->counts = palloc0(sizeof(int) * MAX_COUNTED);
+		entry->counts[Min(checked_out, MAX_COUNTED - 1)]++;
+		entry->load.samples++;
+		entry->load.peak_checked_out = Max(entry->load.peak_checked_out, checked_out);
+
+		full_at = capacity(read->id);
+		if (full_at < 0)
+			continue;
+		if (entry->sample_minute != minute)
+			finish_sample_minute(entry);
+		entry->sample_minute = minute;
+		entry->samples_in_minute++;
+		if (checked_out >= full_at)
+			entry->full_in_minute++;
+	}
+}
+
+/* Read the samples.  Returns how many there were, whoever they show. */
+static int64
+read_samples(HTAB *table, TimestampTz since, bool (*wanted) (uint32 id),
+			 int64 (*capacity) (uint32 id))
+{
+	PmonRingReader reader;
+	PmonSampleRecord *sample;
+	int64		samples = 0;
+
+	pmon_ring_begin_read(&reader, pmon_sample_ring);
+	while ((sample = pmon_next_sample(&reader)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (sample->at < since)
+			continue;
+		add_sample(table, sample, wanted, capacity);
+		samples++;
+	}
+	pfree(reader.buffer);
+	return samples;
+}
+
+/*
+ * The number of connections that 99% of the samples do not exceed.  Samples
+ * that do not show the application saw none of its connections.
+ */
+static int
+percentile_99(const Entry *entry, int64 samples)
+{
+	int64		above = 0;
+	int			value = MAX_COUNTED - 1;
+
+	while (value > 0 && (above + entry->counts[value]) * 100 <= samples)
+		above += entry->counts[value--];
+	return value;
+}
+
+PmonLoad *
+pmon_read_load(TimestampTz since, bool (*wanted) (uint32 id),
+			   int64 (*capacity) (uint32 id), int *nloads)
+{
+	HTAB	   *table = pmon_local_hash("load", sizeof(uint32), sizeof(Entry));
+	PmonLoad   *loads;
+	HASH_SEQ_STATUS seq;
+	Entry	   *entry;
+	int64		samples;
+
+	read_minutes(table, since, wanted);
+	samples = read_samples(table, since, wanted, capacity);
+
+	*nloads = 0;
+	loads = palloc(sizeof(PmonLoad) * Max(hash_get_num_entries(table), 1));
+	hash_seq_init(&seq, table);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+	{
+		finish_minute(entry);
+		finish_sample_minute(entry);
+		if (entry->counts != NULL)
+			entry->load.p99_checked_out = percentile_99(entry, samples);
+		if (entry->load.total.transactions > 0)
+			loads[(*nloads)++] = entry->load;
+	}
+	return loads;
+}

@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * load_reader.h
+ *	  The load of each application and pool, out of the history.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_LOAD_READER_H
+#define PMON_LOAD_READER_H
+
+#include "shared/history.h"
+#include "shared/shared_state.h"
+
+/* The load of one application or declared pool in a window of time */
+typedef struct PmonLoad
+{
+	uint32		id;				/* PmonApplication.id or pmon_pool_id() */
+	PmonHoldBrief total;		/* of the whole window */
+
+	/* the minute with the largest load */
+	TimestampTz busiest_at;
+	PmonHoldBrief busiest;
+	double		busiest_erlangs;
+
+	/* connections checked out at once */
+	int			peak_checked_out;
+	int64		samples;		/* samples that p99 is taken from */
+	int			p99_checked_out;	/* -1: no samples reach back so far */
+
+	/* share of full samples in the fullest minute; NaN: not known */
+	double		full_fraction;
+} PmonLoad;
+
+/*
+ * Read the load since some time of everything that is wanted and had
+ * transactions in whole minutes since then.  There is no bound to the ids in
+ * the history, so wanted(id) has to be true of a bounded number of them.
+ * capacity(id) tells where a pool is full; it returns -1 for what has no
+ * capacity.  Returns a palloc'd array; *nloads is its length.
+ */
+extern PmonLoad *pmon_read_load(TimestampTz since, bool (*wanted) (uint32 id),
+								int64 (*capacity) (uint32 id),
+								int *nloads);
+
+#endif							/* PMON_LOAD_READER_H */

@@ -1,0 +1,212 @@
+/*-------------------------------------------------------------------------
+ *
+ * result_set.c
+ *	  Rows for SQL, and who may read what.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_authid.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inet.h"
+#include "utils/timestamp.h"
+
+#include "query/result_set.h"
+#include "shared/shared_state.h"
+
+static void
+put(PmonRow *row, Datum value, bool isnull)
+{
+	Assert(row->ncolumns < PMON_MAX_COLUMNS);
+	row->values[row->ncolumns] = value;
+	row->nulls[row->ncolumns] = isnull;
+	row->ncolumns++;
+}
+
+void
+pmon_put_null(PmonRow *row)
+{
+	put(row, (Datum) 0, true);
+}
+
+void
+pmon_put_text(PmonRow *row, const char *value)
+{
+	if (value == NULL)
+		pmon_put_null(row);
+	else
+		put(row, CStringGetTextDatum(value), false);
+}
+
+void
+pmon_put_bool(PmonRow *row, bool value)
+{
+	put(row, BoolGetDatum(value), false);
+}
+
+void
+pmon_put_int(PmonRow *row, int value)
+{
+	put(row, Int32GetDatum(value), false);
+}
+
+void
+pmon_put_bigint(PmonRow *row, int64 value)
+{
+	put(row, Int64GetDatum(value), false);
+}
+
+void
+pmon_put_double(PmonRow *row, double value)
+{
+	put(row, Float8GetDatum(value), false);
+}
+
+void
+pmon_put_time(PmonRow *row, TimestampTz value)
+{
+	put(row, TimestampTzGetDatum(value), value == 0);
+}
+
+void
+pmon_put_oid(PmonRow *row, Oid value)
+{
+	put(row, ObjectIdGetDatum(value), !OidIsValid(value));
+}
+
+void
+pmon_put_xid(PmonRow *row, TransactionId value)
+{
+	put(row, TransactionIdGetDatum(value), !TransactionIdIsValid(value));
+}
+
+void
+pmon_put_interval(PmonRow *row, int64 microseconds)
+{
+	Interval   *interval;
+
+	if (microseconds < 0)
+	{
+		pmon_put_null(row);
+		return;
+	}
+
+	/* as age() and now() - x: days of 24 hours */
+	interval = palloc0(sizeof(Interval));
+	interval->day = microseconds / USECS_PER_DAY;
+	interval->time = microseconds % USECS_PER_DAY;
+	put(row, IntervalPGetDatum(interval), false);
+}
+
+void
+pmon_put_milliseconds(PmonRow *row, double microseconds)
+{
+	if (microseconds < 0)
+		pmon_put_null(row);
+	else
+		pmon_put_double(row, microseconds / 1000.0);
+}
+
+void
+pmon_put_address(PmonRow *row, const PmonClient *address)
+{
+	inet	   *value;
+
+	if (address->kind != PMON_CLIENT_INET4 &&
+		address->kind != PMON_CLIENT_INET6)
+	{
+		pmon_put_null(row);
+		return;
+	}
+
+	value = palloc0(sizeof(inet));
+	ip_family(value) = address->kind == PMON_CLIENT_INET4 ?
+		PGSQL_AF_INET : PGSQL_AF_INET6;
+	ip_bits(value) = ip_maxbits(value);
+	memcpy(ip_addr(value), address->address, ip_addrsize(value));
+	SET_INET_VARSIZE(value);
+	put(row, InetPGetDatum(value), false);
+}
+
+void
+pmon_put_name(PmonRow *row, const char *name, Oid oid)
+{
+	if (!OidIsValid(oid))
+		pmon_put_null(row);
+	else if (name != NULL)
+		pmon_put_text(row, name);
+	else
+		pmon_put_text(row, psprintf("%u", oid));
+}
+
+void
+pmon_put_database(PmonRow *row, Oid databaseid)
+{
+	pmon_put_name(row, OidIsValid(databaseid) ? get_database_name(databaseid) : NULL,
+				  databaseid);
+}
+
+void
+pmon_put_role(PmonRow *row, Oid userid)
+{
+	pmon_put_name(row, OidIsValid(userid) ? GetUserNameFromId(userid, true) : NULL,
+				  userid);
+}
+
+void
+pmon_add_row(FunctionCallInfo fcinfo, PmonRow *row)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	Assert(row->ncolumns == rsinfo->setDesc->natts);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
+						 row->values, row->nulls);
+	row->ncolumns = 0;
+}
+
+Datum
+pmon_return_row(FunctionCallInfo fcinfo, PmonRow *row)
+{
+	TupleDesc	tupdesc;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	tupdesc = BlessTupleDesc(tupdesc);
+	Assert(row->ncolumns == tupdesc->natts);
+	return HeapTupleGetDatum(heap_form_tuple(tupdesc, row->values, row->nulls));
+}
+
+int64
+pmon_age(TimestampTz now, TimestampTz then)
+{
+	if (then == 0)
+		return -1;
+	return Max(now - then, 0);
+}
+
+bool
+pmon_may_read_all(void)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+}
+
+bool
+pmon_may_read(Oid userid)
+{
+	return pmon_may_read_all() || has_privs_of_role(GetUserId(), userid);
+}
+
+void
+pmon_require_loaded(void)
+{
+	if (pmon == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pool_monitor must be loaded via \"shared_preload_libraries\""),
+				 errhint("Add pool_monitor to \"shared_preload_libraries\" in postgresql.conf and restart the server.")));
+}

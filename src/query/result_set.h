@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ *
+ * result_set.h
+ *	  Rows for SQL, and who may read what.
+ *
+ * A row is filled from left to right, one call a column.  What has no value
+ * is null: a NULL pointer, a time of 0, a negative duration.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_RESULT_SET_H
+#define PMON_RESULT_SET_H
+
+#include "compat.h"
+#include "fmgr.h"
+
+#include "shared/status_array.h"
+
+#define PMON_MAX_COLUMNS	40
+
+/* What stands for the sessions that a reader may not see */
+#define PMON_INSUFFICIENT_PRIVILEGE		"<insufficient privilege>"
+
+typedef struct PmonRow
+{
+	int			ncolumns;
+	Datum		values[PMON_MAX_COLUMNS];
+	bool		nulls[PMON_MAX_COLUMNS];
+} PmonRow;
+
+extern void pmon_put_null(PmonRow *row);
+extern void pmon_put_text(PmonRow *row, const char *value);
+extern void pmon_put_bool(PmonRow *row, bool value);
+extern void pmon_put_int(PmonRow *row, int value);
+extern void pmon_put_bigint(PmonRow *row, int64 value);
+extern void pmon_put_double(PmonRow *row, double value);
+extern void pmon_put_time(PmonRow *row, TimestampTz value);
+extern void pmon_put_xid(PmonRow *row, TransactionId value);
+extern void pmon_put_oid(PmonRow *row, Oid value);
+
+/* A duration in microseconds as an interval */
+extern void pmon_put_interval(PmonRow *row, int64 microseconds);
+
+/* A duration in microseconds as double precision milliseconds */
+extern void pmon_put_milliseconds(PmonRow *row, double microseconds);
+
+/* An address as inet; null for Unix sockets, as in pg_stat_activity */
+extern void pmon_put_address(PmonRow *row, const PmonClient *address);
+
+/* The name of a database or role, its OID as text if dropped, null if none */
+extern void pmon_put_database(PmonRow *row, Oid databaseid);
+extern void pmon_put_role(PmonRow *row, Oid userid);
+
+/* The same with the name as it has been looked up, NULL if dropped */
+extern void pmon_put_name(PmonRow *row, const char *name, Oid oid);
+
+/* Add the row to the function's result, and empty it for the next one. */
+extern void pmon_add_row(FunctionCallInfo fcinfo, PmonRow *row);
+
+/* The row as the result of a function that returns one composite. */
+extern Datum pmon_return_row(FunctionCallInfo fcinfo, PmonRow *row);
+
+/* How long ago a time was, in microseconds; negative for a time of 0. */
+extern int64 pmon_age(TimestampTz now, TimestampTz then);
+
+/*
+ * May the current user read everything about a session of that role?  As in
+ * pg_stat_activity: with the role's privileges, or pg_read_all_stats'.
+ */
+extern bool pmon_may_read(Oid userid);
+extern bool pmon_may_read_all(void);
+
+/* Raise the error for what only the preloaded library knows. */
+extern void pmon_require_loaded(void);
+
+#endif							/* PMON_RESULT_SET_H */

@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ *
+ * series_groups.c
+ *	  Groups as they are exposed to Prometheus: by name, and not too many.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "mb/pg_wchar.h"
+
+#include "query/local_hash.h"
+#include "query/series_groups.h"
+#include "shared/groups.h"
+
+void
+pmon_copy_exposed_name(char *copy, const char *name)
+{
+	int			encoding = GetDatabaseEncoding();
+	bool		is_utf8 = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
+	int			length = strnlen(name, NAMEDATALEN - 1);
+
+	memset(copy, 0, NAMEDATALEN);
+	for (int i = 0; i < length;)
+	{
+		int			bytes = is_utf8 ?
+		pg_encoding_verifymbchar(PG_UTF8, name + i, length - i) :
+		(IS_HIGHBIT_SET(name[i]) ? -1 : 1);
+
+		if (bytes > 0)
+		{
+			memcpy(copy + i, name + i, bytes);
+			i += bytes;
+		}
+		else
+			copy[i++] = '?';
+	}
+}
+
+PmonSeriesTable *
+pmon_make_series(void)
+{
+	PmonSeriesTable *table = palloc0(sizeof(PmonSeriesTable));
+
+	table->hash = pmon_local_hash("groups", sizeof(PmonSeriesNames), sizeof(PmonSeriesGroup));
+	pmon_copy_exposed_name(table->other.names.application_name, PMON_OTHER_APPLICATION);
+	return table;
+}
+
+PmonSeriesGroup *
+pmon_find_series(PmonSeriesTable *table, const char *datname, const char *usename,
+				 const char *application_name)
+{
+	PmonSeriesNames names;
+	PmonSeriesGroup *group;
+	bool		found;
+
+	pmon_copy_exposed_name(names.datname, datname);
+	pmon_copy_exposed_name(names.usename, usename);
+	pmon_copy_exposed_name(names.application_name, application_name);
+	if (memcmp(&names, &table->other.names, sizeof(names)) == 0)
+		return &table->other;
+
+	group = hash_search(table->hash, &names, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(group, 0, sizeof(*group));
+		group->names = names;
+	}
+	return group;
+}
+
+static void
+merge_group(PmonSeriesGroup *into, PmonSeriesGroup *group)
+{
+	group->merged_into = into;
+	into->sessions += group->sessions;
+	for (int i = 0; i < PMON_STATES; i++)
+	{
+		into->sessions_by_state[i] += group->sessions_by_state[i];
+		into->walsenders_by_state[i] += group->walsenders_by_state[i];
+	}
+	pmon_add_counters(&into->counters, &group->counters);
+	for (int i = 0; i < PMON_REJECT_REASONS; i++)
+		into->rejected[i] += group->rejected[i];
+	into->rejected_in_all += group->rejected_in_all;
+}
+
+/* The largest groups first; only one of the three differs in a rejected one */
+static int
+compare_groups(const void *left, const void *right)
+{
+	const PmonSeriesGroup *a = *(PmonSeriesGroup *const *) left;
+	const PmonSeriesGroup *b = *(PmonSeriesGroup *const *) right;
+
+	if (a->sessions != b->sessions)
+		return a->sessions > b->sessions ? -1 : 1;
+	if (a->counters.hold.transactions != b->counters.hold.transactions)
+		return a->counters.hold.transactions > b->counters.hold.transactions ? -1 : 1;
+	if (a->rejected_in_all != b->rejected_in_all)
+		return a->rejected_in_all > b->rejected_in_all ? -1 : 1;
+	return memcmp(&a->names, &b->names, sizeof(PmonSeriesNames));
+}
+
+void
+pmon_finish_series(PmonSeriesTable *table)
+{
+	HASH_SEQ_STATUS seq;
+	PmonSeriesGroup *group;
+	int			kept;
+
+	table->groups = palloc(sizeof(PmonSeriesGroup *) *
+						   (hash_get_num_entries(table->hash) + 1));
+	hash_seq_init(&seq, table->hash);
+	while ((group = hash_seq_search(&seq)) != NULL)
+		table->groups[table->ngroups++] = group;
+	qsort(table->groups, table->ngroups, sizeof(PmonSeriesGroup *), compare_groups);
+
+	kept = Min(table->ngroups, PMON_MAX_SERIES_GROUPS);
+	for (int i = kept; i < table->ngroups; i++)
+		merge_group(&table->other, table->groups[i]);
+	table->groups[kept] = &table->other;
+	table->ngroups = kept + 1;
+}
+
+void
+pmon_add_series_buckets(const PmonGroupSnapshot *snapshot, PmonSeriesGroup **into)
+{
+	for (int i = 0; i < snapshot->ngroups; i++)
+	{
+		PmonSeriesGroup *group = into[i];
+		uint64		octaves;
+
+		if (group == NULL)
+			continue;
+		if (group->merged_into != NULL)
+			group = group->merged_into;
+		octaves = group->counters.hold.octaves;
+		if (group->buckets == NULL)
+			group->buckets = palloc0(sizeof(uint64) * pmon_packed_buckets(octaves));
+		pmon_add_buckets(group->buckets, octaves, snapshot->buckets[i],
+						 snapshot->groups[i].counters.hold.octaves);
+	}
+}

@@ -1,0 +1,328 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql_history.c
+ *	  SQL functions that show the past.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "query/arguments.h"
+#include "query/history_reader.h"
+#include "query/result_set.h"
+#include "query/sparkline.h"
+#include "shared/incidents.h"
+
+PG_FUNCTION_INFO_V1(pool_monitor_history);
+PG_FUNCTION_INFO_V1(pool_monitor_utilization);
+PG_FUNCTION_INFO_V1(pool_monitor_chart);
+PG_FUNCTION_INFO_V1(pool_monitor_incidents);
+PG_FUNCTION_INFO_V1(pool_monitor_incident_holders);
+
+/* The longest that a chart gets, in characters */
+#define MAX_CHART_WIDTH		120
+
+/*
+ * Read the history for the arguments since, until and step.  A null since or
+ * until is no bound.
+ */
+static PmonPeriods *
+read_arguments(FunctionCallInfo fcinfo, bool applications)
+{
+	TimestampTz oldest;
+	TimestampTz newest;
+	TimestampTz since;
+	TimestampTz until;
+	int64		step;
+
+	pmon_require_loaded();
+	InitMaterializedSRF(fcinfo, 0);
+
+	pmon_history_range(&oldest, &newest);
+	since = PG_ARGISNULL(0) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(0);
+	until = PG_ARGISNULL(1) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(1);
+	if (PG_ARGISNULL(2))
+		step = pmon_default_step(Max(since, oldest), Min(until, newest));
+	else
+		step = pmon_interval_argument(PG_GETARG_INTERVAL_P(2), "step");
+	return pmon_read_history(since, until, step, applications);
+}
+
+/* The average and the maximum of a figure */
+static void
+put_figure(PmonRow *row, const PmonPeriod *period, PmonFigure figure)
+{
+	pmon_put_double(row, period->sums[figure] / Max(period->samples, 1));
+	pmon_put_int(row, period->maxima[figure]);
+}
+
+Datum
+pool_monitor_history(PG_FUNCTION_ARGS)
+{
+	PmonPeriods *periods = read_arguments(fcinfo, true);
+
+	for (int i = 0; i < periods->nperiods; i++)
+	{
+		PmonPeriod *period = &periods->periods[i];
+		PmonRow		row = {0};
+
+		if (period->id == PMON_SERVER_ID)
+			continue;
+		pmon_put_time(&row, period->start);
+		pmon_put_text(&row, period->application_name);
+		pmon_put_bigint(&row, period->samples);
+		for (int f = 0; f < PMON_FIGURES; f++)
+			put_figure(&row, period, f);
+		pmon_add_row(fcinfo, &row);
+	}
+	return (Datum) 0;
+}
+
+Datum
+pool_monitor_utilization(PG_FUNCTION_ARGS)
+{
+	PmonPeriods *periods = read_arguments(fcinfo, false);
+
+	for (int i = 0; i < periods->nperiods; i++)
+	{
+		PmonPeriod *period = &periods->periods[i];
+		PmonRow		row = {0};
+
+		if (period->id != PMON_SERVER_ID)
+			continue;
+		pmon_put_time(&row, period->start);
+		pmon_put_bigint(&row, period->samples);
+		pmon_put_int(&row, period->max_connections);
+		put_figure(&row, period, PMON_CONNECTIONS);
+		put_figure(&row, period, PMON_ACTIVE);
+		put_figure(&row, period, PMON_IDLE_IN_TRANSACTION);
+		pmon_put_double(&row, period->utilization_max);
+		pmon_put_bigint(&row, period->rejected);
+		pmon_put_bigint(&row, period->terminated);
+		pmon_add_row(fcinfo, &row);
+	}
+	return (Datum) 0;
+}
+
+static PmonFigure
+figure_by_name(const char *name)
+{
+	static const char *const names[PMON_FIGURES] = {
+		"connections", "active", "idle", "idle_in_transaction", "checked_out"
+	};
+
+	for (int f = 0; f < PMON_FIGURES; f++)
+	{
+		if (strcmp(name, names[f]) == 0)
+			return f;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized metric \"%s\"", name),
+			 errhint("Available metrics: connections, active, idle, idle_in_transaction, checked_out.")));
+}
+
+/* One application's line in the chart */
+static void
+add_chart_row(FunctionCallInfo fcinfo, const char *application_name,
+			  const int *maxima, const bool *sampled, int width,
+			  double sum, int64 samples)
+{
+	PmonRow		row = {0};
+	int			minimum = -1;
+	int			maximum = 0;
+
+	for (int i = 0; i < width; i++)
+	{
+		if (!sampled[i])
+			continue;
+		minimum = minimum < 0 ? maxima[i] : Min(minimum, maxima[i]);
+		maximum = Max(maximum, maxima[i]);
+	}
+
+	pmon_put_text(&row, application_name);
+	pmon_put_int(&row, Max(minimum, 0));
+	pmon_put_double(&row, sum / Max(samples, 1));
+	pmon_put_int(&row, maximum);
+	pmon_put_text(&row, pmon_sparkline(maxima, sampled, width));
+	pmon_add_row(fcinfo, &row);
+}
+
+static int
+compare_by_name(const void *a, const void *b)
+{
+	const PmonPeriod *left = *(PmonPeriod *const *) a;
+	const PmonPeriod *right = *(PmonPeriod *const *) b;
+	int			result = strcmp(left->application_name, right->application_name);
+
+	if (result != 0)
+		return result;
+	return (left->start > right->start) - (left->start < right->start);
+}
+
+/*
+ * One row an application: its periods stand side by side.  A period of which
+ * nothing is known stays blank; in one that has samples but does not show the
+ * application, it had no sessions.
+ */
+static void
+add_chart(FunctionCallInfo fcinfo, PmonPeriods *periods, PmonFigure figure,
+		  TimestampTz first, int64 step, int width)
+{
+	PmonPeriod **sorted = palloc(sizeof(PmonPeriod *) * Max(periods->nperiods, 1));
+	bool	   *sampled = palloc0(sizeof(bool) * width);
+	int		   *maxima = palloc(sizeof(int) * width);
+	int64		samples = 0;
+	int			n = 0;
+
+	for (int i = 0; i < periods->nperiods; i++)
+	{
+		PmonPeriod *period = &periods->periods[i];
+
+		if (period->id == PMON_SERVER_ID)
+		{
+			sampled[(period->start - first) / step] = true;
+			samples += period->samples;
+		}
+		else
+			sorted[n++] = period;
+	}
+	qsort(sorted, n, sizeof(PmonPeriod *), compare_by_name);
+
+	for (int start = 0; start < n;)
+	{
+		double		sum = 0;
+		int			i = start;
+
+		memset(maxima, 0, sizeof(int) * width);
+		for (; i < n && strcmp(sorted[i]->application_name,
+							   sorted[start]->application_name) == 0; i++)
+		{
+			maxima[(sorted[i]->start - first) / step] = sorted[i]->maxima[figure];
+			sum += sorted[i]->sums[figure];
+		}
+		add_chart_row(fcinfo, sorted[start]->application_name, maxima, sampled,
+					  width, sum, samples);
+		start = i;
+	}
+}
+
+Datum
+pool_monitor_chart(PG_FUNCTION_ARGS)
+{
+	PmonFigure	figure = figure_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	int64		length = pmon_interval_argument(PG_GETARG_INTERVAL_P(1), "since");
+	TimestampTz until = GetCurrentTimestamp();
+	TimestampTz first;
+	int64		step;
+
+	pmon_require_loaded();
+	InitMaterializedSRF(fcinfo, 0);
+
+	/* whatever is asked for, nothing is kept of the time before 2000 */
+	length = Min(length, until);
+	step = pmon_default_step(until - length, until);
+	step = Max(step, length / (MAX_CHART_WIDTH - 2));
+	first = (until - length) / step * step;
+	add_chart(fcinfo, pmon_read_history(first, until, step, true), figure, first, step,
+			  (until - first) / step + 1);
+	return (Datum) 0;
+}
+
+static void
+add_incident_row(FunctionCallInfo fcinfo, const PmonIncident *incident)
+{
+	PmonRow		row = {0};
+
+	pmon_put_bigint(&row, incident->id);
+	pmon_put_time(&row, incident->started_at);
+	pmon_put_time(&row, incident->ended_at);
+	pmon_put_text(&row, incident->cause == PMON_CAUSE_REJECTION ?
+				  "rejection" : "critical");
+	pmon_put_int(&row, incident->peak_connections.value);
+	pmon_put_time(&row, incident->peak_connections.at);
+	pmon_put_bigint(&row, incident->rejected);
+	pmon_put_text(&row, incident->top_application);
+	pmon_add_row(fcinfo, &row);
+}
+
+Datum
+pool_monitor_incidents(PG_FUNCTION_ARGS)
+{
+	int64		last;
+
+	pmon_require_loaded();
+	InitMaterializedSRF(fcinfo, 0);
+
+	last = pmon_last_incident();
+	for (int64 id = Max(last - PMON_MAX_INCIDENTS + 1, 1); id <= last; id++)
+	{
+		PmonIncident *incident = pmon_copy_incident(id);
+
+		if (incident != NULL)
+			add_incident_row(fcinfo, incident);
+	}
+	return (Datum) 0;
+}
+
+static void
+add_holder_rows(FunctionCallInfo fcinfo, const PmonIncident *incident,
+				const char *moment, const PmonHolders *holders)
+{
+	for (int i = 0; i < holders->nholders; i++)
+	{
+		const PmonHolder *holder = &holders->holders[i];
+		PmonRow		row = {0};
+
+		pmon_put_bigint(&row, incident->id);
+		pmon_put_text(&row, moment);
+		pmon_put_time(&row, holders->taken_at);
+		pmon_put_database(&row, holder->databaseid);
+		pmon_put_role(&row, holder->userid);
+		pmon_put_text(&row, holder->application_name);
+		pmon_put_address(&row, &holder->client_addr);
+		pmon_put_text(&row, pmon_state_name(holder->state));
+		pmon_put_int(&row, holder->connections);
+		pmon_put_interval(&row, pmon_age(holders->taken_at, holder->oldest_state));
+		pmon_put_interval(&row, pmon_age(holders->taken_at, holder->oldest_transaction));
+		pmon_add_row(fcinfo, &row);
+	}
+}
+
+Datum
+pool_monitor_incident_holders(PG_FUNCTION_ARGS)
+{
+	int64		first;
+	int64		last;
+
+	pmon_require_loaded();
+	InitMaterializedSRF(fcinfo, 0);
+
+	last = pmon_last_incident();
+	first = Max(last - PMON_MAX_INCIDENTS + 1, 1);
+	if (!PG_ARGISNULL(0))
+	{
+		int64		wanted = PG_GETARG_INT64(0);
+
+		/* one that is not kept has no holders */
+		if (wanted < first || wanted > last)
+			return (Datum) 0;
+		first = last = wanted;
+	}
+
+	for (int64 id = first; id <= last; id++)
+	{
+		PmonIncident *incident = pmon_copy_incident(id);
+
+		if (incident == NULL)
+			continue;
+		add_holder_rows(fcinfo, incident, "start", &incident->at_start);
+		add_holder_rows(fcinfo, incident, "peak", &incident->at_peak);
+		pfree(incident);
+	}
+	return (Datum) 0;
+}

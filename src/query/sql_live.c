@@ -1,0 +1,268 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql_live.c
+ *	  SQL functions that show the server's connections as they are now.
+ *
+ * They read the status array in the calling backend, and work whether or not
+ * the library is preloaded; what only the preloaded library knows is null.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "query/live_counts.h"
+#include "query/local_hash.h"
+#include "query/result_set.h"
+#include "shared/incidents.h"
+#include "shared/rejections.h"
+#include "shared/shared_state.h"
+
+PG_FUNCTION_INFO_V1(pool_monitor_status);
+PG_FUNCTION_INFO_V1(pool_monitor_connections);
+PG_FUNCTION_INFO_V1(pool_monitor_database_counts);
+PG_FUNCTION_INFO_V1(pool_monitor_role_counts);
+
+static void
+put_incident(PmonRow *row, int64 incident)
+{
+	if (incident != 0)
+		pmon_put_bigint(row, incident);
+	else
+		pmon_put_null(row);
+}
+
+/* The columns of pool_monitor_status that only the preloaded library knows */
+static void
+put_recorded_status(PmonRow *row)
+{
+	PmonPeak	peak;
+	TimestampTz stats_reset;
+
+	if (pmon == NULL)
+	{
+		for (int i = 0; i < 7; i++)
+			pmon_put_null(row);
+		return;
+	}
+
+	LWLockAcquire(PmonLock(), LW_SHARED);
+	peak = pmon->peak_connections;
+	stats_reset = pmon->stats_reset;
+	LWLockRelease(PmonLock());
+
+	pmon_put_int(row, peak.value);
+	pmon_put_time(row, peak.at);
+	pmon_put_bigint(row, pmon_rejected());
+	pmon_put_time(row, pmon_last_rejected_at());
+	pmon_put_bigint(row, pg_atomic_read_u64(&pmon->terminated));
+	put_incident(row, pmon_current_incident());
+	pmon_put_time(row, stats_reset);
+}
+
+Datum
+pool_monitor_status(PG_FUNCTION_ARGS)
+{
+	PmonRow		row = {0};
+	PmonCounts	counts;
+	bool		exhausted = pmon_slots_exhausted();
+	double		utilization;
+	int			available;
+
+	pmon_count_all(&counts);
+	utilization = (double) counts.connections / pmon_ordinary_slots();
+
+	/* a login that is not authenticated yet has its slot, but no entry */
+	available = exhausted ? 0 :
+		Max(pmon_ordinary_slots() - counts.connections, 1);
+
+	pmon_put_text(&row, pmon_server_status_names[pmon_server_status(utilization, exhausted)]);
+	pmon_put_int(&row, MaxConnections);
+	pmon_put_int(&row, PmonReservedSlots());
+	pmon_put_int(&row, counts.connections);
+	pmon_put_int(&row, available);
+	pmon_put_double(&row, utilization);
+	pmon_put_int(&row, counts.states[PMON_STATE_ACTIVE]);
+	pmon_put_int(&row, counts.states[PMON_STATE_IDLE]);
+	pmon_put_int(&row, counts.states[PMON_STATE_IDLE_IN_TRANSACTION]);
+	pmon_put_int(&row, counts.states[PMON_STATE_IDLE_IN_TRANSACTION_ABORTED]);
+	pmon_put_int(&row, counts.states[PMON_STATE_FASTPATH]);
+	pmon_put_int(&row, counts.states[PMON_STATE_DISABLED]);
+	pmon_put_int(&row, counts.states[PMON_STATE_STARTING]);
+	pmon_put_int(&row, pmon_checked_out(&counts));
+	put_recorded_status(&row);
+	return pmon_return_row(fcinfo, &row);
+}
+
+/* What pool_monitor_connections groups by: no padding but what is zeroed */
+typedef struct ConnectionKey
+{
+	Oid			databaseid;
+	Oid			userid;
+	PmonState	state;
+	BackendType backend_type;
+	PmonClient	client_addr;
+	char		application_name[NAMEDATALEN];
+} ConnectionKey;
+
+typedef struct ConnectionEntry
+{
+	ConnectionKey key;
+	int			connections;
+	TimestampTz oldest_state;
+} ConnectionEntry;
+
+static void
+count_connection(HTAB *table, const PmonSession *session)
+{
+	ConnectionKey key;
+	ConnectionEntry *entry;
+	bool		found;
+
+	memset(&key, 0, sizeof(key));
+	key.databaseid = session->databaseid;
+	key.userid = session->userid;
+	key.state = session->state;
+	key.backend_type = session->backend_type;
+	key.client_addr = session->client_addr;
+	namestrcpy((Name) key.application_name, session->application_name);
+
+	entry = hash_search(table, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->connections = 0;
+		entry->oldest_state = 0;
+	}
+	entry->connections++;
+	if (session->state_change != 0 &&
+		(entry->oldest_state == 0 || session->state_change < entry->oldest_state))
+		entry->oldest_state = session->state_change;
+}
+
+static void
+add_connection_row(FunctionCallInfo fcinfo, const ConnectionEntry *entry,
+				   TimestampTz now)
+{
+	PmonRow		row = {0};
+
+	pmon_put_database(&row, entry->key.databaseid);
+	pmon_put_role(&row, entry->key.userid);
+	pmon_put_text(&row, entry->key.application_name);
+	pmon_put_address(&row, &entry->key.client_addr);
+	pmon_put_text(&row, pmon_state_name(entry->key.state));
+	pmon_put_text(&row, GetBackendTypeDesc(entry->key.backend_type));
+	pmon_put_int(&row, entry->connections);
+	pmon_put_interval(&row, pmon_age(now, entry->oldest_state));
+	pmon_add_row(fcinfo, &row);
+}
+
+/* All the connections that the reader may not see, in one row */
+static void
+add_hidden_row(FunctionCallInfo fcinfo, int connections)
+{
+	PmonRow		row = {0};
+
+	pmon_put_null(&row);
+	pmon_put_null(&row);
+	pmon_put_text(&row, PMON_INSUFFICIENT_PRIVILEGE);
+	pmon_put_null(&row);
+	pmon_put_null(&row);
+	pmon_put_null(&row);
+	pmon_put_int(&row, connections);
+	pmon_put_null(&row);
+	pmon_add_row(fcinfo, &row);
+}
+
+Datum
+pool_monitor_connections(PG_FUNCTION_ARGS)
+{
+	HTAB	   *table = pmon_local_hash("connections", sizeof(ConnectionKey),
+										sizeof(ConnectionEntry));
+	HASH_SEQ_STATUS seq;
+	ConnectionEntry *entry;
+	TimestampTz now = GetCurrentTimestamp();
+	int			hidden = 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+
+	for (int i = 0; i < pmon_status_slots(); i++)
+	{
+		PmonSession session;
+
+		if (!pmon_read_session(i, &session) || !PmonIsConnection(&session))
+			continue;
+		if (pmon_may_read(session.userid))
+			count_connection(table, &session);
+		else
+			hidden++;
+	}
+
+	hash_seq_init(&seq, table);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+		add_connection_row(fcinfo, entry, now);
+	if (hidden > 0)
+		add_hidden_row(fcinfo, hidden);
+	return (Datum) 0;
+}
+
+/*
+ * Counts by one OID of the session: what pool_monitor_databases and
+ * pool_monitor_roles join with the catalogs.  Figures only, so for everybody.
+ */
+typedef struct OidEntry
+{
+	Oid			oid;
+	PmonCounts	counts;
+} OidEntry;
+
+static Datum
+count_by_oid(FunctionCallInfo fcinfo, size_t member)
+{
+	HTAB	   *table = pmon_local_hash("counts", sizeof(Oid), sizeof(OidEntry));
+	HASH_SEQ_STATUS seq;
+	OidEntry   *entry;
+
+	InitMaterializedSRF(fcinfo, 0);
+
+	for (int i = 0; i < pmon_status_slots(); i++)
+	{
+		PmonSession session;
+		bool		found;
+
+		if (!pmon_read_session(i, &session) || !PmonIsSession(&session))
+			continue;
+		entry = hash_search(table, (char *) &session + member, HASH_ENTER, &found);
+		if (!found)
+			memset(&entry->counts, 0, sizeof(entry->counts));
+		pmon_count_session(&entry->counts, &session);
+	}
+
+	hash_seq_init(&seq, table);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+	{
+		PmonRow		row = {0};
+
+		if (!OidIsValid(entry->oid))
+			continue;			/* not authenticated yet */
+		pmon_put_oid(&row, entry->oid);
+		pmon_put_int(&row, entry->counts.connections);
+		pmon_put_int(&row, pmon_checked_out(&entry->counts));
+		pmon_add_row(fcinfo, &row);
+	}
+	return (Datum) 0;
+}
+
+Datum
+pool_monitor_database_counts(PG_FUNCTION_ARGS)
+{
+	return count_by_oid(fcinfo, offsetof(PmonSession, databaseid));
+}
+
+Datum
+pool_monitor_role_counts(PG_FUNCTION_ARGS)
+{
+	return count_by_oid(fcinfo, offsetof(PmonSession, userid));
+}

@@ -1,0 +1,242 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql_sizing.c
+ *	  SQL function that recommends the sizes of pools.
+ *
+ * The figures come from the minutes of the history, the formula from
+ * sizing.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include <math.h>
+
+#include "utils/timestamp.h"
+
+#include "pure/sizing.h"
+#include "query/load_reader.h"
+#include "query/result_set.h"
+#include "shared/settings.h"
+
+PG_FUNCTION_INFO_V1(pool_monitor_sizing);
+
+/* The declared pool with that id, or NULL */
+static const PmonPool *
+pool_by_id(uint32 id)
+{
+	if (!PmonIsPoolId(id))
+		return NULL;
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		if (pmon_pool_id(pmon_declared->pools[i].name) == id)
+			return &pmon_declared->pools[i];
+	}
+	return NULL;
+}
+
+static int64
+capacity_of(uint32 id)
+{
+	const PmonPool *pool = pool_by_id(id);
+
+	if (pool == NULL)
+		return -1;
+	return pmon_pool_capacity(pool->size, pool->overflow, pool->instances);
+}
+
+/* An application that there is, and its name */
+typedef struct KnownApplication
+{
+	uint32		id;				/* first, so that an id compares like one */
+	char		application_name[NAMEDATALEN];
+} KnownApplication;
+
+static KnownApplication *known; /* by id, while the function runs */
+static int	nknown;
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	uint32		left = *(const uint32 *) a;
+	uint32		right = *(const uint32 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Copy the names of all applications that there are; palloc'd. */
+static void
+read_known_applications(void)
+{
+	known = palloc(sizeof(KnownApplication) * pmon->max_groups);
+	nknown = 0;
+
+	LWLockAcquire(PmonLock(), LW_SHARED);
+	for (int i = 0; i < pmon->max_groups && nknown < pmon->napplications; i++)
+	{
+		if (!pmon_applications[i].in_use)
+			continue;
+		known[nknown].id = pmon_applications[i].id;
+		memcpy(known[nknown++].application_name,
+			   pmon_applications[i].application_name, NAMEDATALEN);
+	}
+	LWLockRelease(PmonLock());
+	qsort(known, nknown, sizeof(KnownApplication), compare_ids);
+}
+
+static const KnownApplication *
+find_known(uint32 id)
+{
+	return bsearch(&id, known, nknown, sizeof(KnownApplication), compare_ids);
+}
+
+/* Not a pool that is not declared any more, nor an application folded */
+static bool
+is_known(uint32 id)
+{
+	return PmonIsPoolId(id) ? pool_by_id(id) != NULL : find_known(id) != NULL;
+}
+
+/* The coefficient of variation of hold times; NaN if it can not be told */
+static double
+variation(const PmonHoldBrief *brief)
+{
+	double		mean;
+	double		variance;
+
+	if (brief->transactions < 2 || brief->sum <= 0)
+		return NAN;
+	mean = brief->sum / brief->transactions;
+	variance = brief->square_sum / brief->transactions - mean * mean;
+	return sqrt(Max(variance, 0)) / mean;
+}
+
+static void
+fill_input(PmonSizingInput *input, const PmonLoad *load, const PmonPool *pool,
+		   double wait_target, double percentile)
+{
+	/* one minute may have too few to tell how hold times vary */
+	const PmonHoldBrief *typical =
+	load->busiest.transactions >= PMON_SIZING_FEW ? &load->busiest : &load->total;
+
+	input->transactions = load->total.transactions;
+	input->arrival_rate = (double) load->busiest.transactions / SECS_PER_MINUTE;
+	input->hold_mean = input->arrival_rate > 0 ?
+		load->busiest_erlangs / input->arrival_rate : 0;
+	input->hold_cv = variation(typical);
+	input->wait_target = wait_target;
+	input->percentile = percentile;
+	input->instances = pool != NULL ? pool->instances : 1;
+	input->observed_p99 = load->p99_checked_out;
+	input->observed_peak = load->peak_checked_out;
+	input->capacity = capacity_of(load->id);
+	input->full_fraction = load->full_fraction;
+}
+
+static void
+put_number(PmonRow *row, double value)
+{
+	if (isfinite(value))
+		pmon_put_double(row, value);
+	else
+		pmon_put_null(row);
+}
+
+static void
+put_count(PmonRow *row, int value)
+{
+	if (value >= 0)
+		pmon_put_int(row, value);
+	else
+		pmon_put_null(row);
+}
+
+static void
+add_sizing_row(FunctionCallInfo fcinfo, const PmonPool *pool,
+			   const char *application_name, const PmonSizingInput *input)
+{
+	PmonSizingResult result;
+	PmonRow		row = {0};
+
+	if (!pmon_sizing(input, &result))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s", result.note)));
+
+	pmon_put_text(&row, pool != NULL ? pool->name : NULL);
+	pmon_put_text(&row, application_name);
+	pmon_put_bigint(&row, input->transactions);
+	put_number(&row, input->arrival_rate);
+	put_number(&row, input->hold_mean * 1000.0);
+	put_number(&row, input->hold_cv);
+	put_number(&row, result.offered_load);
+	put_count(&row, input->observed_p99);
+	put_count(&row, input->observed_peak);
+	put_count(&row, result.recommended);
+	put_number(&row, result.expected_wait * 1000.0);
+	pmon_put_bool(&row, result.saturated);
+	pmon_put_text(&row, result.note);
+	pmon_add_row(fcinfo, &row);
+}
+
+/* An interval in seconds, months counted as 30 days */
+static double
+interval_seconds(const Interval *interval)
+{
+	return interval->time / (double) USECS_PER_SEC +
+		((double) interval->day + (double) interval->month * DAYS_PER_MONTH) * SECS_PER_DAY;
+}
+
+/* Raise an error for arguments that make no sense. */
+static void
+check_arguments(double wait_target, double percentile, double since)
+{
+	if (!(wait_target >= 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"wait_target\" must not be negative")));
+	if (!(percentile > 0 && percentile < 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"percentile\" must be greater than 0 and less than 1")));
+	if (!(since > 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"since\" must be greater than zero")));
+}
+
+Datum
+pool_monitor_sizing(PG_FUNCTION_ARGS)
+{
+	double		wait_target = interval_seconds(PG_GETARG_INTERVAL_P(0));
+	double		percentile = PG_GETARG_FLOAT8(1);
+	double		since = interval_seconds(PG_GETARG_INTERVAL_P(2));
+	TimestampTz now = GetCurrentTimestamp();
+	PmonLoad   *loads;
+	int			nloads;
+
+	pmon_require_loaded();
+	check_arguments(wait_target, percentile, since);
+	InitMaterializedSRF(fcinfo, 0);
+
+	/* nothing is kept of the time before 2000 */
+	since = Min(since * USECS_PER_SEC, (double) now);
+	read_known_applications();
+	loads = pmon_read_load(now - (int64) since, is_known, capacity_of, &nloads);
+
+	for (int i = 0; i < nloads; i++)
+	{
+		const PmonPool *pool = pool_by_id(loads[i].id);
+		PmonSizingInput input;
+
+		CHECK_FOR_INTERRUPTS();
+		fill_input(&input, &loads[i], pool, wait_target, percentile);
+		if (pool != NULL)
+			add_sizing_row(fcinfo, pool, pool->has_application ? pool->application : NULL,
+						   &input);
+		else
+			add_sizing_row(fcinfo, NULL, find_known(loads[i].id)->application_name, &input);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,427 @@
+/*-------------------------------------------------------------------------
+ *
+ * session_stats.c
+ *	  Exact counts, made by each session for itself.
+ *
+ * A session's life, as seen from here:
+ *
+ * - Authentication ends (ClientAuthentication_hook): the session takes its
+ *	 slot.  It may still be refused, by a connection limit for example.
+ * - Its first transaction commits, which is the end of InitPostgres(): the
+ *	 settings of the start-up packet are in force now, so the session is
+ *	 counted and enters its group.
+ * - Each transaction ends: the time that it held the connection is counted,
+ *	 without a lock, in the session's own slot.
+ * - The process exits: what the slot holds goes to the group, and the slot is
+ *	 free.  This is an on_shmem_exit callback, since those come after
+ *	 ShutdownPostgres(), which ends the last transaction.
+ *
+ * When a transaction ends.  A commit and a prepare end it there and then.
+ * After an error, an explicit transaction block lasts until the client rolls
+ * it back, and holds the connection until then; a hook tells of the error
+ * only.  So at an abort we have the memory context of the transaction tell us
+ * when it goes away, which is when the transaction has been cleaned up; for an
+ * abort outside of a block that follows at once.
+ *
+ * An idle session runs transactions of its own to catch up with cache
+ * invalidations and to read notifications.  They hold no pooled connection
+ * and are not counted: while they run, the session is still reading its next
+ * message, and its state is still idle.
+ *
+ * The application name is looked at when a transaction ends.  A transaction
+ * counts for the name that was in force then, as SET LOCAL intends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "session/listen_tracker.h"
+#include "session/session_stats.h"
+#include "shared/end_request.h"
+#include "shared/groups.h"
+#include "shared/settings.h"
+#include "shared/shared_state.h"
+
+static ClientAuthentication_hook_type prev_authentication_hook = NULL;
+static ProcessUtility_hook_type prev_utility_hook = NULL;
+static ExecutorStart_hook_type prev_executor_start_hook = NULL;
+
+/*
+ * This session's slot, the place of its group as its membership has it, and
+ * the application name that the group was found by
+ */
+static PmonSlot *my_slot = NULL;
+static int	my_group = PMON_NONE;
+static char my_application_name[NAMEDATALEN];
+
+/* A transaction that was aborted and is not cleaned up yet */
+static MemoryContextCallback cleanup_callback;
+static bool awaiting_cleanup = false;
+
+/* The same for a commit under a name that may have been set with SET LOCAL */
+static MemoryContextCallback name_callback;
+static bool awaiting_name = false;
+
+/* When the last transaction that we counted ended, and in which message */
+static TimestampTz last_end = 0;
+static TimestampTz last_message = 0;
+
+static const char *
+current_application_name(void)
+{
+	return application_name != NULL ? application_name : "";
+}
+
+/* Enter the group of the current application name.  Wants the lock. */
+static void
+enter_group(TimestampTz now)
+{
+	PmonGroupKey key;
+
+	namestrcpy((Name) my_application_name, current_application_name());
+	pmon_set_group_key(&key, MyDatabaseId, GetAuthenticatedUserId(),
+					   my_application_name);
+	my_group = pmon_enter_group(&key, MyProcPort->database_name,
+								MyProcPort->user_name,
+								&my_slot->client_addr, now);
+	PmonSetMembership(my_slot - pmon_slots, my_group, pmon_groups[my_group].id);
+	my_slot->hold.generation = pmon_groups[my_group].generation;
+	my_slot->group_since = now;
+}
+
+/* Leave the group, and let it have what was counted.  Wants the lock. */
+static void
+leave_group(TimestampTz now)
+{
+	PmonGroup  *group = &pmon_groups[my_group];
+	TimestampTz since = Max(my_slot->group_since, group->counted_since);
+	int			slot = my_slot - pmon_slots;
+
+	pmon_add_slot(&group->counters.hold, slot);
+	pmon_add_slot_buckets(pmon_group_buckets[my_group], PMON_ALL_OCTAVES, slot);
+	pmon_clear_slot(my_slot);
+	if (now > since)
+		group->counters.session_time += now - since;
+	pmon_leave_group(my_group, now);
+	my_group = PMON_NONE;
+	PmonSetMembership(slot, my_group, 0);
+}
+
+/* The session is complete: count it. */
+static void
+log_in(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	last_message = GetCurrentStatementStartTimestamp();
+
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	enter_group(now);
+	my_slot->group_since = MyStartTimestamp;
+	my_slot->superuser = GetSessionUserIsSuperuser();
+	pmon_groups[my_group].counters.sessions++;
+	LWLockRelease(PmonLock());
+}
+
+/* Move to the group of the current application name. */
+static void
+change_group(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	leave_group(now);
+	enter_group(now);
+	LWLockRelease(PmonLock());
+}
+
+/* Add to a counter that only this session writes: no atomic addition needed */
+static inline void
+add(pg_atomic_uint64 *counter, uint64 value)
+{
+	pg_atomic_write_u64(counter, pg_atomic_read_u64(counter) + value);
+}
+
+static inline void
+add_double(pg_atomic_uint64 *counter, double value)
+{
+	uint64		bits = pg_atomic_read_u64(counter);
+	double		sum;
+
+	memcpy(&sum, &bits, sizeof(sum));
+	sum += value;
+	memcpy(&bits, &sum, sizeof(bits));
+	pg_atomic_write_u64(counter, bits);
+}
+
+/* Count one transaction that held the connection for so many microseconds. */
+static void
+count_hold_time(uint64 hold)
+{
+	PmonHoldCounters *counters = &my_slot->hold;
+	uint32		generation = pmon_groups[my_group].generation;
+	double		milliseconds = (double) hold / 1000.0;
+	uint64		octaves;
+	int			bucket;
+
+	/* forget what a reset has declared forgotten */
+	if (my_slot->hold.generation != generation)
+	{
+		pmon_clear_slot(my_slot);
+		pg_write_barrier();
+		my_slot->hold.generation = generation;
+	}
+
+	add(&counters->transactions, 1);
+	add(&counters->time_sum, hold);
+	add_double(&counters->square_sum, milliseconds * milliseconds);
+	if (hold > pg_atomic_read_u64(&counters->time_max))
+		pg_atomic_write_u64(&counters->time_max, hold);
+
+	bucket = pmon_hold_bucket(hold);
+	octaves = pg_atomic_read_u64(&counters->octaves) |
+		PmonOctaveBit(PmonHoldOctave(bucket));
+	if (octaves != pg_atomic_read_u64(&counters->octaves))
+		pg_atomic_write_u64(&counters->octaves, octaves);
+	add(&counters->buckets[bucket], 1);
+}
+
+/* Move to another group if the application name has changed. */
+static bool
+follow_name(void)
+{
+	if (strncmp(my_application_name, current_application_name(),
+				NAMEDATALEN - 1) == 0)
+		return false;
+	change_group();
+	return true;
+}
+
+/*
+ * A transaction of this session has ended.
+ *
+ * Where a message runs several, the server gives all of them the start of the
+ * message; but one can not hold the connection before the one before it ends.
+ */
+static void
+transaction_ended(void)
+{
+	TimestampTz start;
+	TimestampTz now;
+
+	last_message = GetCurrentStatementStartTimestamp();
+	if (!pmon_track_transactions)
+		return;
+
+	start = Max(GetCurrentTransactionStartTimestamp(), last_end);
+	now = GetCurrentTimestamp();
+	last_end = now;
+	count_hold_time(now > start ? now - start : 0);
+}
+
+static void
+transaction_cleaned_up(void *arg)
+{
+	if (!awaiting_cleanup)
+		return;
+	awaiting_cleanup = false;
+	(void) follow_name();
+	transaction_ended();
+}
+
+/* The settings are back to what they were: so is the name, after SET LOCAL. */
+static void
+name_restored(void *arg)
+{
+	if (!awaiting_name)
+		return;
+	awaiting_name = false;
+	(void) follow_name();
+}
+
+/*
+ * Is this a transaction that the session runs for itself, to catch up or to
+ * read notifications?  It begins when no message is being worked on, and has
+ * the start of the last message for its own, in which a transaction has ended
+ * already.  (One that a Sync message commits has no statement either, but
+ * began with a message of its own.)
+ */
+static bool
+is_own_transaction(void)
+{
+	return debug_query_string == NULL &&
+		GetCurrentTransactionStartTimestamp() == last_message &&
+		GetCurrentStatementStartTimestamp() == last_message;
+}
+
+static void
+pmon_xact_callback(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_PREPARE &&
+		event != XACT_EVENT_ABORT)
+		return;
+
+	if (my_group == PMON_NONE)
+	{
+		/* an abort here: the login failed */
+		if (event == XACT_EVENT_COMMIT)
+			log_in();
+		return;
+	}
+
+	if (event != XACT_EVENT_ABORT)
+	{
+		if (is_own_transaction())
+			return;
+		if (follow_name() && event == XACT_EVENT_COMMIT && !awaiting_name)
+		{
+			name_callback.func = name_restored;
+			name_callback.arg = NULL;
+			awaiting_name = true;
+			MemoryContextRegisterResetCallback(TopTransactionContext, &name_callback);
+		}
+		transaction_ended();
+	}
+	else if (!awaiting_cleanup)
+	{
+		cleanup_callback.func = transaction_cleaned_up;
+		cleanup_callback.arg = NULL;
+		awaiting_cleanup = true;
+		MemoryContextRegisterResetCallback(TopTransactionContext,
+										   &cleanup_callback);
+	}
+}
+
+/* Count how the session ended.  Wants the lock. */
+static void
+count_end(PmonCounters *counters)
+{
+	switch (pgStatSessionEndCause)
+	{
+		case DISCONNECT_CLIENT_EOF:
+			counters->sessions_abandoned++;
+			break;
+		case DISCONNECT_FATAL:
+			if (pmon_has_accepted())
+			{
+				counters->terminated++;
+				pg_atomic_fetch_add_u64(&pmon->terminated, 1);
+				pg_atomic_fetch_add_u64(&pmon->terminated_ever, 1);
+			}
+			else
+				counters->sessions_fatal++;
+			break;
+		case DISCONNECT_KILLED:
+			counters->sessions_killed++;
+			break;
+		case DISCONNECT_NOT_YET:
+		case DISCONNECT_NORMAL:
+			break;
+	}
+}
+
+static void
+pmon_session_end(int code, Datum arg)
+{
+	int			slot = my_slot - pmon_slots;
+
+	if (my_group != PMON_NONE)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+
+		LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+		count_end(&pmon_groups[my_group].counters);
+		leave_group(now);
+		LWLockRelease(PmonLock());
+	}
+
+	pmon_refuse_requests();
+	pg_atomic_fetch_and_u64(&pmon_live[slot / 64], ~(UINT64CONST(1) << (slot % 64)));
+	my_slot->pid = 0;
+}
+
+/* Take the slot that goes with this process's place in the status array. */
+static void
+take_slot(void)
+{
+	int			slot = PmonMySlot();
+
+	Assert(slot >= 0 && slot < pmon->max_backends);
+	my_slot = &pmon_slots[slot];
+	my_slot->pid = MyProcPid;
+	my_group = PMON_NONE;
+	PmonSetMembership(slot, my_group, 0);
+	pmon_client_from_sockaddr(&MyProcPort->raddr.addr, &my_slot->client_addr);
+	pmon_clear_slot(my_slot);
+	my_slot->listening = false;
+	pmon_accept_requests(slot);
+	pg_write_barrier();
+	pg_atomic_fetch_or_u64(&pmon_live[slot / 64], UINT64CONST(1) << (slot % 64));
+
+	on_shmem_exit(pmon_session_end, (Datum) 0);
+	RegisterXactCallback(pmon_xact_callback, NULL);
+}
+
+static void
+pmon_authentication_hook(Port *port, int status)
+{
+	if (prev_authentication_hook)
+		prev_authentication_hook(port, status);
+
+	if (pmon != NULL && status == STATUS_OK && !am_walsender)
+		take_slot();
+}
+
+/* A statement starts: see pmon_call_off_accepted(). */
+static void
+pmon_executor_start_hook(QueryDesc *queryDesc, int eflags)
+{
+	pmon_call_off_accepted();
+	if (prev_executor_start_hook)
+		prev_executor_start_hook(queryDesc, eflags);
+	else
+		standard_ExecutorStart(queryDesc, eflags);
+}
+
+/*
+ * The same for a utility statement.  What it says of notifications is noted
+ * before it is executed, since it may not leave its parse tree behind; should
+ * it fail, that is forgotten with the transaction.
+ */
+static void
+pmon_utility_hook(PlannedStmt *pstmt, const char *queryString,
+				  bool readOnlyTree, ProcessUtilityContext context,
+				  ParamListInfo params, QueryEnvironment *queryEnv,
+				  DestReceiver *dest, QueryCompletion *qc)
+{
+	pmon_call_off_accepted();
+	if (my_slot != NULL)
+		pmon_track_listen(pstmt->utilityStmt, &my_slot->listening);
+
+	if (prev_utility_hook)
+		prev_utility_hook(pstmt, queryString, readOnlyTree, context, params,
+						  queryEnv, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
+								params, queryEnv, dest, qc);
+}
+
+void
+pmon_install_session_hooks(void)
+{
+	prev_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = pmon_utility_hook;
+	prev_executor_start_hook = ExecutorStart_hook;
+	ExecutorStart_hook = pmon_executor_start_hook;
+	prev_authentication_hook = ClientAuthentication_hook;
+	ClientAuthentication_hook = pmon_authentication_hook;
+}

@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * group_snapshot.h
+ *	  A copy of all groups with what their sessions have counted so far.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_GROUP_SNAPSHOT_H
+#define PMON_GROUP_SNAPSHOT_H
+
+#include "shared/shared_state.h"
+
+typedef struct PmonGroupSnapshot
+{
+	int			ngroups;
+	PmonGroup  *groups;			/* with the counters of sessions in progress */
+	uint64	  **buckets;		/* of each, packed with its octaves, or NULL */
+	int			napplications;
+	PmonApplication *applications;
+	int			nrejections;
+	PmonRejection *rejections;
+	uint64		dropped[PMON_REJECT_REASONS];	/* those under no name */
+} PmonGroupSnapshot;
+
+/*
+ * Take a snapshot, palloc'd in the current context.  All of it is as of one
+ * instant.  Where the histograms are not wanted, buckets is NULL.  Takes
+ * PmonSnapshotLock(), and PmonLock(), shared, while it copies what is in use.
+ */
+extern PmonGroupSnapshot *pmon_take_snapshot(bool with_buckets);
+
+#endif							/* PMON_GROUP_SNAPSHOT_H */

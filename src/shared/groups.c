@@ -1,0 +1,735 @@
+/*-------------------------------------------------------------------------
+ *
+ * groups.c
+ *	  The groups and applications in shared memory: found, made, folded.
+ *
+ * A group with sessions never goes away, so a session can keep its group's
+ * place and count into it without looking it up again.  Groups without
+ * sessions are kept in a list from the least to the most recently used one;
+ * when a place is wanted and none is free, the first of them gives way.
+ *
+ * Each "<other>" without sessions is in a list of its own, for it can go only
+ * to the one that takes all, where database and role are lost.  So it gives
+ * way when nothing else can, or when these have half of all places: else those
+ * of databases and roles that are long gone would crowd out what is used.
+ *
+ * An application that has lost its last group is remembered, so that history
+ * can name it, for as long as no other one wants its place.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "port/pg_bitutils.h"
+#include "utils/builtins.h"
+
+#include "shared/groups.h"
+
+/* Groups that may become an "<other>" before one goes to the one that takes all */
+#define EVICTION_STEPS	16
+
+/* The group that takes what finds no other place */
+#define CATCH_ALL_GROUP		0
+
+/* An entry of the hash tables of groups and of applications */
+typedef struct GroupHashEntry
+{
+	PmonGroupKey key;
+	int			place;
+} GroupHashEntry;
+
+typedef struct ApplicationHashEntry
+{
+	char		name[NAMEDATALEN];
+	int			place;
+} ApplicationHashEntry;
+
+static bool
+is_other(const PmonGroupKey *key)
+{
+	return strcmp(key->application_name, PMON_OTHER_APPLICATION) == 0;
+}
+
+void
+pmon_set_group_key(PmonGroupKey *key, Oid databaseid, Oid userid,
+				   const char *application_name)
+{
+	memset(key, 0, sizeof(*key));
+	key->databaseid = databaseid;
+	key->userid = userid;
+	namestrcpy((Name) key->application_name, application_name);
+}
+
+/* An id that no group and no application has had for very long */
+static uint32
+new_id(void)
+{
+	if (++pmon->last_id >= PMON_ID_LIMIT)
+		pmon->last_id = 1;
+	return pmon->last_id;
+}
+
+/*
+ * The lists of groups without sessions
+ */
+static PmonGroupList *
+list_of(const PmonGroup *group)
+{
+	return is_other(&group->key) ? &pmon->idle_others : &pmon->idle_groups;
+}
+
+static void
+lru_append(int place)
+{
+	PmonGroup  *group = &pmon_groups[place];
+	PmonGroupList *list = list_of(group);
+
+	group->lru_prev = list->last;
+	group->lru_next = PMON_NONE;
+	if (list->last != PMON_NONE)
+		pmon_groups[list->last].lru_next = place;
+	else
+		list->first = place;
+	list->last = place;
+	list->length++;
+}
+
+static void
+lru_remove(int place)
+{
+	PmonGroup  *group = &pmon_groups[place];
+	PmonGroupList *list = list_of(group);
+
+	if (group->lru_prev != PMON_NONE)
+		pmon_groups[group->lru_prev].lru_next = group->lru_next;
+	else
+		list->first = group->lru_next;
+	if (group->lru_next != PMON_NONE)
+		pmon_groups[group->lru_next].lru_prev = group->lru_prev;
+	else
+		list->last = group->lru_prev;
+	list->length--;
+	group->lru_prev = group->lru_next = PMON_NONE;
+}
+
+/*
+ * The list of applications without groups
+ */
+static void
+unused_append(int place)
+{
+	PmonApplication *application = &pmon_applications[place];
+
+	application->lru_prev = pmon->unused_last;
+	application->lru_next = PMON_NONE;
+	if (pmon->unused_last != PMON_NONE)
+		pmon_applications[pmon->unused_last].lru_next = place;
+	else
+		pmon->unused_first = place;
+	pmon->unused_last = place;
+}
+
+static void
+unused_remove(int place)
+{
+	PmonApplication *application = &pmon_applications[place];
+
+	if (application->lru_prev != PMON_NONE)
+		pmon_applications[application->lru_prev].lru_next = application->lru_next;
+	else
+		pmon->unused_first = application->lru_next;
+	if (application->lru_next != PMON_NONE)
+		pmon_applications[application->lru_next].lru_prev = application->lru_prev;
+	else
+		pmon->unused_last = application->lru_prev;
+}
+
+/* Forget an application without groups. */
+static void
+forget_application(int place)
+{
+	PmonApplication *application = &pmon_applications[place];
+
+	Assert(application->groups == 0);
+	unused_remove(place);
+	hash_search(pmon_application_hash, application->application_name,
+				HASH_REMOVE, NULL);
+	application->in_use = false;
+	application->lru_next = pmon->first_free_application;
+	pmon->first_free_application = place;
+	pmon->napplications--;
+}
+
+static void
+add_brief(PmonHoldBrief *brief, const PmonHoldBrief *more)
+{
+	brief->transactions += more->transactions;
+	brief->sum += more->sum;
+	brief->square_sum += more->square_sum;
+}
+
+void
+pmon_subtract_brief(PmonHoldBrief *brief, const PmonHoldBrief *less)
+{
+	brief->transactions -= less->transactions;
+	brief->sum -= less->sum;
+	brief->square_sum -= less->square_sum;
+}
+
+/*
+ * Remember an application, without groups.  There is a place for it, since
+ * there are as many places as groups: if need be, one that has lost its last
+ * group gives way.  What it counted stands under "<other>" already; what of
+ * that is in no minute yet will be in one of "<other>".
+ */
+static int
+make_application(const char *name)
+{
+	ApplicationHashEntry *entry;
+	PmonApplication *application;
+	int			place;
+
+	if (pmon->first_free_application == PMON_NONE)
+	{
+		add_brief(&pmon_applications[pmon_groups[CATCH_ALL_GROUP].application].moved,
+				  &pmon_applications[pmon->unused_first].moved);
+		forget_application(pmon->unused_first);
+	}
+
+	place = pmon->first_free_application;
+	Assert(place != PMON_NONE);
+	application = &pmon_applications[place];
+	pmon->first_free_application = application->lru_next;
+
+	memset(application, 0, sizeof(*application));
+	memcpy(application->application_name, name, NAMEDATALEN);
+	application->in_use = true;
+	application->id = new_id();
+	unused_append(place);
+	pmon->napplications++;
+
+	entry = hash_search(pmon_application_hash, name, HASH_ENTER, NULL);
+	entry->place = place;
+	return place;
+}
+
+/* One more group of that application, which is found or made */
+static int
+application_add_group(const char *name)
+{
+	ApplicationHashEntry *entry;
+	int			place;
+
+	entry = hash_search(pmon_application_hash, name, HASH_FIND, NULL);
+	place = entry != NULL ? entry->place : make_application(name);
+	if (pmon_applications[place].groups++ == 0)
+		unused_remove(place);
+	return place;
+}
+
+static void
+application_remove_group(int place)
+{
+	if (--pmon_applications[place].groups == 0)
+		unused_append(place);
+}
+
+/* A group's hold times now stand under another application. */
+static void
+note_move(const PmonGroup *group, int to)
+{
+	PmonHoldBrief *from_moved = &pmon_applications[group->application].moved;
+	PmonHoldBrief *to_moved = &pmon_applications[to].moved;
+	PmonHoldBrief brief = {0};
+
+	pmon_add_brief(&brief, &group->counters.hold);
+	pmon_subtract_brief(from_moved, &brief);
+	add_brief(to_moved, &brief);
+}
+
+/* The place of the group with that key, or PMON_NONE */
+static int
+find_group(const PmonGroupKey *key)
+{
+	GroupHashEntry *entry;
+
+	entry = hash_search(pmon_group_hash, key, HASH_FIND, NULL);
+	return entry != NULL ? entry->place : PMON_NONE;
+}
+
+/* Make a group without sessions; there must be a free place. */
+static int
+make_group(const PmonGroupKey *key)
+{
+	int			place = pmon->first_free_group;
+	PmonGroup  *group = &pmon_groups[place];
+	GroupHashEntry *entry;
+
+	Assert(place != PMON_NONE);
+	pmon->first_free_group = group->lru_next;
+	entry = hash_search(pmon_group_hash, key, HASH_ENTER, NULL);
+	entry->place = place;
+
+	memset(group, 0, sizeof(*group));
+	memset(pmon_group_buckets[place], 0, sizeof(PmonHoldBuckets));
+	group->key = *key;
+	group->in_use = true;
+	group->id = new_id();
+	group->application = application_add_group(key->application_name);
+	group->counted_since = Max(pmon->started_at, pmon->stats_reset);
+	lru_append(place);
+	pmon->ngroups++;
+	return place;
+}
+
+/* Forget a group without sessions. */
+static void
+drop_group(int place)
+{
+	PmonGroup  *group = &pmon_groups[place];
+
+	Assert(group->connections == 0 && place != CATCH_ALL_GROUP);
+	lru_remove(place);
+	hash_search(pmon_group_hash, &group->key, HASH_REMOVE, NULL);
+	application_remove_group(group->application);
+	group->in_use = false;
+	group->lru_next = pmon->first_free_group;
+	pmon->first_free_group = place;
+	pmon->ngroups--;
+}
+
+/* Add counters and their packed buckets to a group. */
+static void
+add_to_group(int place, const PmonCounters *counters, const uint64 *buckets,
+			 uint64 octaves)
+{
+	pmon_add_counters(&pmon_groups[place].counters, counters);
+	pmon_add_buckets(pmon_group_buckets[place], PMON_ALL_OCTAVES, buckets, octaves);
+}
+
+/* Add what a group without sessions counted to another one, and forget it. */
+static void
+fold_group(int place, int into)
+{
+	PmonGroup  *group = &pmon_groups[place];
+	PmonGroup  *target = &pmon_groups[into];
+
+	note_move(group, target->application);
+	add_to_group(into, &group->counters, pmon_group_buckets[place], PMON_ALL_OCTAVES);
+	pmon_raise_peak(&target->peak_connections, group->peak_connections.value,
+					group->peak_connections.at);
+	pmon_raise_peak(&target->peak_checked_out, group->peak_checked_out.value,
+					group->peak_checked_out.at);
+	pmon->groups_evicted++;
+	drop_group(place);
+
+	/* it has just been used, so let others give way before it */
+	if (into != CATCH_ALL_GROUP && target->connections == 0)
+	{
+		lru_remove(into);
+		lru_append(into);
+	}
+}
+
+/* Make a group without sessions the "<other>" of its database and role. */
+static void
+rename_to_other(int place, const PmonGroupKey *other)
+{
+	PmonGroup  *group = &pmon_groups[place];
+	int			application = application_add_group(other->application_name);
+	GroupHashEntry *entry;
+
+	entry = hash_search(pmon_group_hash, &group->key, HASH_FIND, NULL);
+	hash_update_hash_key(pmon_group_hash, entry, other);
+	note_move(group, application);
+	application_remove_group(group->application);
+	lru_remove(place);
+	group->key = *other;
+	group->id = new_id();
+	group->application = application;
+	lru_append(place);
+	pmon->groups_evicted++;
+}
+
+/*
+ * Free a place.  Returns false where no group is without sessions.
+ *
+ * The least recently used group goes to its "<other>".  Where there is none
+ * yet, that group becomes it, which frees no place, so the next one has to go
+ * too.  That may be so for several databases and roles in a row; after some
+ * steps a group goes to the one that takes all, so that there is an end.
+ */
+static bool
+evict_group(void)
+{
+	for (int step = 1; step <= EVICTION_STEPS; step++)
+	{
+		int			place = pmon->idle_groups.first;
+		int			into;
+		PmonGroupKey other;
+
+		if (place == PMON_NONE || pmon->idle_others.length > pmon->max_groups / 2)
+		{
+			place = pmon->idle_others.first;
+			if (place == PMON_NONE)
+				return false;
+			fold_group(place, CATCH_ALL_GROUP);
+			return true;
+		}
+
+		pmon_set_group_key(&other, pmon_groups[place].key.databaseid,
+						   pmon_groups[place].key.userid, PMON_OTHER_APPLICATION);
+		into = find_group(&other);
+		if (into == PMON_NONE && step < EVICTION_STEPS)
+		{
+			rename_to_other(place, &other);
+			continue;
+		}
+		fold_group(place, into != PMON_NONE ? into : CATCH_ALL_GROUP);
+		return true;
+	}
+
+	return false;
+}
+
+void
+pmon_init_groups(void)
+{
+	PmonGroupKey key;
+
+	for (int i = 0; i < pmon->max_groups; i++)
+	{
+		int			next = i + 1 < pmon->max_groups ? i + 1 : PMON_NONE;
+
+		pmon_groups[i].lru_next = next;
+		pmon_applications[i].lru_next = next;
+	}
+	pmon->first_free_group = pmon->first_free_application = 0;
+	pmon->idle_groups.first = pmon->idle_groups.last = PMON_NONE;
+	pmon->idle_others.first = pmon->idle_others.last = PMON_NONE;
+	pmon->unused_first = pmon->unused_last = PMON_NONE;
+
+	/* the first one made is at place 0; it is never in the list */
+	pmon_set_group_key(&key, InvalidOid, InvalidOid, PMON_OTHER_APPLICATION);
+	lru_remove(make_group(&key));
+}
+
+/* The place of a group, which is made if that is possible, or PMON_NONE */
+static int
+find_or_make_group(const PmonGroupKey *key)
+{
+	int			place = find_group(key);
+
+	if (place == PMON_NONE &&
+		(pmon->first_free_group != PMON_NONE || evict_group()))
+		place = make_group(key);
+	return place;
+}
+
+int
+pmon_enter_group(const PmonGroupKey *key, const char *datname,
+				 const char *usename, const PmonClient *client_addr,
+				 TimestampTz now)
+{
+	int			place = find_or_make_group(key);
+	PmonGroup  *group;
+	PmonApplication *application;
+
+	if (place == PMON_NONE)
+	{
+		/* every group has sessions: stand in the "<other>" if there is one */
+		PmonGroupKey other;
+
+		pmon_set_group_key(&other, key->databaseid, key->userid,
+						   PMON_OTHER_APPLICATION);
+		place = find_group(&other);
+		if (place == PMON_NONE)
+			place = CATCH_ALL_GROUP;
+	}
+
+	group = &pmon_groups[place];
+	application = &pmon_applications[group->application];
+	if (group->connections++ == 0 && place != CATCH_ALL_GROUP)
+		lru_remove(place);
+	application->connections++;
+	pmon->connections++;
+	namestrcpy((Name) group->datname, datname);
+	namestrcpy((Name) group->usename, usename);
+	group->client_addr = *client_addr;
+
+	pmon_raise_peak(&group->peak_connections, group->connections, now);
+	pmon_raise_peak(&application->peak_connections, application->connections, now);
+	pmon_raise_peak(&pmon->peak_connections, pmon->connections, now);
+	pmon_raise_peak(&pmon->incident_peak, pmon->connections, now);
+	return place;
+}
+
+void
+pmon_leave_group(int place, TimestampTz now)
+{
+	PmonGroup  *group = &pmon_groups[place];
+
+	Assert(group->in_use && group->connections > 0);
+	group->last_used = now;
+	if (--group->connections == 0 && place != CATCH_ALL_GROUP)
+		lru_append(place);
+	pmon_applications[group->application].connections--;
+	pmon->connections--;
+}
+
+void
+pmon_restore_application(const PmonApplication *saved)
+{
+	ApplicationHashEntry *entry;
+	PmonApplication *application;
+	NameData	name;
+	int			place;
+
+	namestrcpy(&name, saved->application_name);
+	entry = hash_search(pmon_application_hash, &name, HASH_FIND, NULL);
+	if (entry != NULL)
+		place = entry->place;
+	else if (pmon->first_free_application != PMON_NONE)
+		place = make_application(NameStr(name));
+	else
+		return;
+
+	application = &pmon_applications[place];
+	if (saved->id > 0 && saved->id < PMON_ID_LIMIT)
+		application->id = saved->id;
+	application->moved = saved->moved;
+	application->peak_connections = saved->peak_connections;
+	application->peak_checked_out = saved->peak_checked_out;
+}
+
+void
+pmon_restore_group(const PmonGroup *saved, const uint64 *buckets)
+{
+	PmonGroupKey key;
+	PmonGroup  *group;
+	int			place;
+
+	pmon_set_group_key(&key, saved->key.databaseid, saved->key.userid,
+					   saved->key.application_name);
+	place = find_or_make_group(&key);
+	Assert(place != PMON_NONE);
+	group = &pmon_groups[place];
+	add_to_group(place, &saved->counters, buckets, saved->counters.hold.octaves);
+	group->counted_since = saved->counted_since;
+	group->last_used = saved->last_used;
+	namestrcpy((Name) group->datname, saved->datname);
+	namestrcpy((Name) group->usename, saved->usename);
+	group->client_addr = saved->client_addr;
+	pmon_raise_peak(&group->peak_connections, saved->peak_connections.value,
+					saved->peak_connections.at);
+	pmon_raise_peak(&group->peak_checked_out, saved->peak_checked_out.value,
+					saved->peak_checked_out.at);
+}
+
+void
+pmon_raise_peak(PmonPeak *peak, int value, TimestampTz at)
+{
+	if (value > peak->value)
+	{
+		peak->value = value;
+		peak->at = at;
+	}
+}
+
+/* The bits of an atomic read as a double */
+static double
+read_double(pg_atomic_uint64 *atomic)
+{
+	uint64		bits = pg_atomic_read_u64(atomic);
+	double		value;
+
+	memcpy(&value, &bits, sizeof(value));
+	return value;
+}
+
+/*
+ * Do a slot's counters belong to its group?  After a reset they do not: the
+ * session will clear them when it counts next.
+ */
+static bool
+slot_is_valid(int slot)
+{
+	const PmonGroup *group = &pmon_groups[PmonGetMembership(slot).group];
+
+	if (pmon_slots[slot].hold.generation != group->generation)
+		return false;
+	pg_read_barrier();
+	return true;
+}
+
+void
+pmon_add_slot(PmonHoldTotals *totals, int slot)
+{
+	PmonHoldCounters *hold = &pmon_slots[slot].hold;
+
+	if (!slot_is_valid(slot))
+		return;
+	totals->transactions += pg_atomic_read_u64(&hold->transactions);
+	totals->time_sum += pg_atomic_read_u64(&hold->time_sum);
+	totals->square_sum += read_double(&hold->square_sum);
+	totals->time_max = Max(totals->time_max, pg_atomic_read_u64(&hold->time_max));
+	totals->octaves |= pg_atomic_read_u64(&hold->octaves);
+}
+
+void
+pmon_add_slot_buckets(uint64 *buckets, uint64 octaves, int slot)
+{
+	PmonHoldCounters *hold = &pmon_slots[slot].hold;
+	uint64		counted;
+
+	if (!slot_is_valid(slot))
+		return;
+	counted = pg_atomic_read_u64(&hold->octaves);
+	for (; octaves != 0; octaves &= octaves - 1, buckets += PMON_HOLD_SUB_BUCKETS)
+	{
+		int			octave = pg_rightmost_one_pos64(octaves);
+		int			first = PmonHoldOctaveBucket(octave);
+
+		if ((counted & PmonOctaveBit(octave)) == 0)
+			continue;
+		for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
+			buckets[i] += pg_atomic_read_u64(&hold->buckets[first + i]);
+	}
+}
+
+void
+pmon_clear_slot(PmonSlot *slot)
+{
+	PmonHoldCounters *hold = &slot->hold;
+	uint64		octaves;
+
+	pg_atomic_write_u64(&hold->transactions, 0);
+	pg_atomic_write_u64(&hold->time_sum, 0);
+	pg_atomic_write_u64(&hold->square_sum, 0);
+	pg_atomic_write_u64(&hold->time_max, 0);
+	for (octaves = pg_atomic_read_u64(&hold->octaves); octaves != 0; octaves &= octaves - 1)
+	{
+		int			first = PmonHoldOctaveBucket(pg_rightmost_one_pos64(octaves));
+
+		for (int i = first; i < first + PMON_HOLD_SUB_BUCKETS; i++)
+			pg_atomic_write_u64(&hold->buckets[i], 0);
+	}
+	pg_atomic_write_u64(&hold->octaves, 0);
+}
+
+void
+pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals)
+{
+	brief->transactions += totals->transactions;
+	brief->sum += (double) totals->time_sum / 1000.0;
+	brief->square_sum += totals->square_sum;
+}
+
+void
+pmon_add_counters(PmonCounters *totals, const PmonCounters *more)
+{
+	PmonHoldTotals *hold = &totals->hold;
+
+	totals->sessions += more->sessions;
+	totals->sessions_abandoned += more->sessions_abandoned;
+	totals->sessions_fatal += more->sessions_fatal;
+	totals->sessions_killed += more->sessions_killed;
+	totals->terminated += more->terminated;
+	totals->session_time += more->session_time;
+	hold->transactions += more->hold.transactions;
+	hold->time_sum += more->hold.time_sum;
+	hold->square_sum += more->hold.square_sum;
+	hold->time_max = Max(hold->time_max, more->hold.time_max);
+	hold->octaves |= more->hold.octaves;
+}
+
+/* What is in progress is where counting starts again. */
+static void
+restart_peak(PmonPeak *peak, int value, TimestampTz now)
+{
+	peak->value = value;
+	peak->at = value > 0 ? now : 0;
+}
+
+static void
+reset_group(int place, TimestampTz now)
+{
+	PmonGroup  *group = &pmon_groups[place];
+
+	if (group->connections == 0 && place != CATCH_ALL_GROUP)
+	{
+		drop_group(place);
+		return;
+	}
+
+	memset(&group->counters, 0, sizeof(group->counters));
+	memset(pmon_group_buckets[place], 0, sizeof(PmonHoldBuckets));
+	group->generation++;
+	group->counted_since = now;
+	restart_peak(&group->peak_connections, group->connections, now);
+	restart_peak(&group->peak_checked_out, 0, now);
+}
+
+static void
+reset_application(int place, TimestampTz now)
+{
+	PmonApplication *application = &pmon_applications[place];
+
+	restart_peak(&application->peak_connections, application->connections, now);
+	restart_peak(&application->peak_checked_out, 0, now);
+	memset(&application->moved, 0, sizeof(application->moved));
+}
+
+/* The place of the application with that name, or PMON_NONE */
+static int
+find_application(const char *application_name)
+{
+	ApplicationHashEntry *entry;
+	NameData	name;
+
+	namestrcpy(&name, application_name);
+	entry = hash_search(pmon_application_hash, &name, HASH_FIND, NULL);
+	return entry != NULL ? entry->place : PMON_NONE;
+}
+
+void
+pmon_reset_groups(const char *application_name, TimestampTz now)
+{
+	int			only = PMON_NONE;
+
+	if (application_name != NULL)
+	{
+		only = find_application(application_name);
+		if (only == PMON_NONE)
+			return;
+		/* it may be one that has lost its last group */
+		reset_application(only, now);
+	}
+
+	for (int i = 0; i < pmon->max_groups; i++)
+	{
+		PmonGroup  *group = &pmon_groups[i];
+
+		if (!group->in_use || (only != PMON_NONE && group->application != only))
+			continue;
+		reset_application(group->application, now);
+		reset_group(i, now);
+	}
+
+	if (application_name == NULL)
+	{
+		restart_peak(&pmon->peak_connections, pmon->connections, now);
+		pmon->stats_reset = now;
+		pg_atomic_write_u64(&pmon->terminated, 0);
+		for (int i = 0; i < PMON_MAX_POOLS; i++)
+			restart_peak(&pmon->pool_states[i].peak_checked_out, 0, now);
+		pmon->sampled_terminated = pg_atomic_read_u64(&pmon->terminated_ever);
+		pmon->sampled_rejected = pg_atomic_read_u64(&pmon_queue->ever);
+		pg_atomic_fetch_add_u32(&pmon->resets, 1);
+
+		/* history is gone too, and was all that these were remembered for */
+		while (pmon->unused_first != PMON_NONE)
+			forget_application(pmon->unused_first);
+	}
+}

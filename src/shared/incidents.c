@@ -1,0 +1,398 @@
+/*-------------------------------------------------------------------------
+ *
+ * incidents.c
+ *	  When the server ran out of connections, and who held them then.
+ *
+ * The holders are collected in memory of the worker, and copied to shared
+ * memory under the lock.  How many sessions there were at the worst moment is
+ * exact, since sessions raise that peak themselves as they log in; who they
+ * were is known as of the sample that saw the most.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "shared/groups.h"
+#include "shared/incidents.h"
+#include "shared/rejections.h"
+#include "shared/settings.h"
+
+#define HEALTHY_SAMPLES		10
+#define HEALTHY_TIME		(10 * USECS_PER_SEC)
+
+PmonIncidents *pmon_incidents = NULL;
+
+static PmonHolder *sessions;	/* room for every backend */
+static PmonHolders *collected;
+
+/* The application that holds most of what was collected, and how much */
+static char top_application[NAMEDATALEN];
+static int	top_connections;
+
+void
+pmon_incidents_init(void)
+{
+	sessions = palloc(sizeof(PmonHolder) * pmon_status_slots());
+	collected = palloc0(sizeof(PmonHolders));
+}
+
+/* The older of two times, where 0 is none */
+static TimestampTz
+older(TimestampTz a, TimestampTz b)
+{
+	if (a == 0 || b == 0)
+		return Max(a, b);
+	return Min(a, b);
+}
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	return memcmp(a, b, offsetof(PmonHolder, connections));
+}
+
+static int
+compare_connections(const void *a, const void *b)
+{
+	int			left = ((const PmonHolder *) a)->connections;
+	int			right = ((const PmonHolder *) b)->connections;
+
+	if (left != right)
+		return left > right ? -1 : 1;
+	return compare_keys(a, b);
+}
+
+/* Each session as a holder of its own.  Returns their number. */
+static int
+read_sessions(void)
+{
+	int			n = 0;
+
+	for (int i = 0; i < pmon_status_slots(); i++)
+	{
+		PmonHolder *holder = &sessions[n];
+		PmonSession session;
+
+		if (!pmon_read_session(i, &session) || !PmonIsSession(&session))
+			continue;
+
+		/* padding is compared too */
+		memset(holder, 0, sizeof(*holder));
+		holder->databaseid = session.databaseid;
+		holder->userid = session.userid;
+		holder->state = session.state;
+		holder->client_addr = session.client_addr;
+		namestrcpy((Name) holder->application_name, session.application_name);
+		holder->connections = 1;
+		holder->oldest_state = session.state_change;
+		holder->oldest_transaction = session.xact_start;
+		n++;
+	}
+	return n;
+}
+
+static void
+add_holder(PmonHolder *to, const PmonHolder *more)
+{
+	to->connections += more->connections;
+	to->oldest_state = older(to->oldest_state, more->oldest_state);
+	to->oldest_transaction = older(to->oldest_transaction, more->oldest_transaction);
+}
+
+static int
+compare_applications(const void *a, const void *b)
+{
+	return strcmp(((const PmonHolder *) a)->application_name,
+				  ((const PmonHolder *) b)->application_name);
+}
+
+/* Find the application that holds most. */
+static void
+find_top_application(int n)
+{
+	top_application[0] = '\0';
+	top_connections = 0;
+
+	qsort(sessions, n, sizeof(PmonHolder), compare_applications);
+	for (int start = 0; start < n;)
+	{
+		int			held = 0;
+		int			i = start;
+
+		for (; i < n && compare_applications(&sessions[start], &sessions[i]) == 0; i++)
+			held += sessions[i].connections;
+		if (held > top_connections)
+		{
+			top_connections = held;
+			namestrcpy((Name) top_application, sessions[start].application_name);
+		}
+		start = i;
+	}
+}
+
+/* Merge those that have the same key.  Returns how many are left. */
+static int
+merge_sessions(int n)
+{
+	int			merged = 0;
+
+	qsort(sessions, n, sizeof(PmonHolder), compare_keys);
+	for (int i = 0; i < n; i++)
+	{
+		if (merged > 0 && compare_keys(&sessions[merged - 1], &sessions[i]) == 0)
+			add_holder(&sessions[merged - 1], &sessions[i]);
+		else
+			sessions[merged++] = sessions[i];
+	}
+	return merged;
+}
+
+/* Collect who holds the slots now. */
+static void
+collect_holders(void)
+{
+	int			n = read_sessions();
+
+	collected->taken_at = GetCurrentTimestamp();
+	collected->connections = n;
+	n = merge_sessions(n);
+	find_top_application(n);
+	qsort(sessions, n, sizeof(PmonHolder), compare_connections);
+	collected->nholders = Min(n, PMON_MAX_HOLDERS);
+	memcpy(collected->holders, sessions, sizeof(PmonHolder) * collected->nholders);
+
+	if (n > PMON_MAX_HOLDERS)
+	{
+		PmonHolder *other = &collected->holders[PMON_MAX_HOLDERS - 1];
+
+		memset(other, 0, sizeof(*other));
+		other->state = PMON_STATE_STARTING;
+		namestrcpy((Name) other->application_name, PMON_OTHER_APPLICATION);
+		for (int i = PMON_MAX_HOLDERS - 1; i < n; i++)
+			add_holder(other, &sessions[i]);
+	}
+}
+
+static void
+log_start(const PmonIncident *incident)
+{
+	ereport(LOG,
+			(errmsg("connection incident " INT64_FORMAT " started", incident->id),
+			 incident->cause == PMON_CAUSE_REJECTION ?
+			 errdetail("A login was refused; of %d connections, application \"%s\" holds %d.",
+					   collected->connections, top_application, top_connections) :
+			 errdetail("Utilization reached %d%%; of %d connections, application \"%s\" holds %d.",
+					   pmon_critical_threshold, collected->connections,
+					   top_application, top_connections)));
+}
+
+static void
+log_end(const PmonIncident *incident)
+{
+	ereport(LOG,
+			(errmsg("connection incident " INT64_FORMAT " ended", incident->id),
+			 errdetail("It lasted %.1f s, with at most %d connections, most of them of application \"%s\", and " UINT64_FORMAT " logins refused.",
+					   (double) (incident->ended_at - incident->started_at) / USECS_PER_SEC,
+					   incident->peak_connections.value, incident->top_application,
+					   incident->rejected)));
+}
+
+/* Take the peak that sessions have raised.  Wants the incident lock. */
+static void
+update_peak(PmonIncident *incident)
+{
+	LWLockAcquire(PmonLock(), LW_SHARED);
+	pmon_raise_peak(&incident->peak_connections, pmon->incident_peak.value,
+					pmon->incident_peak.at);
+	LWLockRelease(PmonLock());
+}
+
+static void
+open_incident(PmonIncidentCause cause, uint64 rejected)
+{
+	PmonIncident *incident;
+
+	collect_holders();
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	pmon->incident_peak.value = pmon->connections;
+	pmon->incident_peak.at = collected->taken_at;
+	LWLockRelease(PmonLock());
+
+	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	pmon_incidents->current = ++pmon_incidents->last_id;
+	incident = PmonIncidentAt(pmon_incidents->current);
+	memset(incident, 0, sizeof(*incident));
+	incident->id = pmon_incidents->current;
+	incident->started_at = collected->taken_at;
+	incident->cause = cause;
+	incident->rejected = rejected;
+	pmon_raise_peak(&incident->peak_connections, collected->connections,
+					collected->taken_at);
+	namestrcpy((Name) incident->top_application, top_application);
+	incident->at_start = *collected;
+	incident->at_peak = *collected;
+	pmon_incidents->healthy_since = 0;
+	LWLockRelease(PmonIncidentLock());
+
+	log_start(incident);
+}
+
+static void
+close_incident(PmonIncident *incident)
+{
+	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	update_peak(incident);
+
+	/* not before it started, even if the clock was set back */
+	incident->ended_at = Max(GetCurrentTimestamp(), incident->started_at);
+	pmon_incidents->current = 0;
+	LWLockRelease(PmonIncidentLock());
+
+	log_end(incident);
+}
+
+/* More sessions than ever in this incident: keep who holds the slots now. */
+static void
+update_holders(PmonIncident *incident)
+{
+	collect_holders();
+	if (collected->connections <= incident->at_peak.connections)
+		return;
+
+	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	incident->at_peak = *collected;
+	pmon_raise_peak(&incident->peak_connections, collected->connections,
+					collected->taken_at);
+	namestrcpy((Name) incident->top_application, top_application);
+	LWLockRelease(PmonIncidentLock());
+}
+
+/* Logins refused since this was last asked */
+static uint64
+new_rejections(void)
+{
+	uint64		ever = pmon_rejected_ever();
+	uint64		rejected = ever - pmon_incidents->rejected_seen;
+
+	pmon_incidents->rejected_seen = ever;
+	return rejected;
+}
+
+void
+pmon_check_rejections(void)
+{
+	uint64		rejected = new_rejections();
+	int64		current = pmon_incidents->current;
+
+	if (rejected == 0)
+		return;
+
+	if (current == 0)
+		open_incident(PMON_CAUSE_REJECTION, rejected);
+	else
+	{
+		LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+		PmonIncidentAt(current)->rejected += rejected;
+		pmon_incidents->healthy_since = 0;
+		LWLockRelease(PmonIncidentLock());
+	}
+}
+
+/* Count a healthy sample.  Returns whether there were enough in a row. */
+static bool
+is_over(TimestampTz now)
+{
+	/* the clock may have been set back */
+	if (pmon_incidents->healthy_since == 0 || pmon_incidents->healthy_since > now)
+	{
+		pmon_incidents->healthy_since = now;
+		pmon_incidents->healthy_samples = 0;
+	}
+	pmon_incidents->healthy_samples++;
+	return pmon_incidents->healthy_samples >= HEALTHY_SAMPLES &&
+		now - pmon_incidents->healthy_since >= HEALTHY_TIME;
+}
+
+void
+pmon_check_utilization(int connections)
+{
+	double		percent = 100.0 * connections / pmon_ordinary_slots();
+	int64		current;
+
+	pmon_check_rejections();
+	current = pmon_incidents->current;
+
+	if (current == 0)
+	{
+		if (percent >= pmon_critical_threshold)
+			open_incident(PMON_CAUSE_CRITICAL, 0);
+		return;
+	}
+
+	if (connections > PmonIncidentAt(current)->at_peak.connections)
+		update_holders(PmonIncidentAt(current));
+
+	/* whichever is lower, or an incident would end and begin in turns */
+	if (percent >= Min(pmon_warning_threshold, pmon_critical_threshold))
+		pmon_incidents->healthy_since = 0;
+	else if (is_over(GetCurrentTimestamp()))
+	{
+		close_incident(PmonIncidentAt(current));
+		return;
+	}
+
+	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	update_peak(PmonIncidentAt(current));
+	LWLockRelease(PmonIncidentLock());
+}
+
+PmonIncident *
+pmon_copy_incident(int64 id)
+{
+	PmonIncident *copy = palloc(sizeof(PmonIncident));
+
+	LWLockAcquire(PmonIncidentLock(), LW_SHARED);
+	*copy = *PmonIncidentAt(id);
+	LWLockRelease(PmonIncidentLock());
+
+	if (copy->id == id)
+		return copy;
+	pfree(copy);
+	return NULL;
+}
+
+int64
+pmon_current_incident(void)
+{
+	int64		current;
+
+	LWLockAcquire(PmonIncidentLock(), LW_SHARED);
+	current = pmon_incidents->current;
+	LWLockRelease(PmonIncidentLock());
+	return current;
+}
+
+int64
+pmon_last_incident(void)
+{
+	int64		last;
+
+	LWLockAcquire(PmonIncidentLock(), LW_SHARED);
+	last = pmon_incidents->last_id;
+	LWLockRelease(PmonIncidentLock());
+	return last;
+}
+
+void
+pmon_reset_incidents(void)
+{
+	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	pmon_incidents->current = 0;
+	for (int i = 0; i < PMON_MAX_INCIDENTS; i++)
+		pmon_incidents->incidents[i].id = 0;
+	LWLockRelease(PmonIncidentLock());
+}

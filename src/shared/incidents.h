@@ -1,0 +1,113 @@
+/*-------------------------------------------------------------------------
+ *
+ * incidents.h
+ *	  When the server ran out of connections, and who held them then.
+ *
+ * An incident starts with the first login that is refused, or when
+ * utilization reaches pool_monitor.critical_threshold.  It ends when
+ * utilization has been below pool_monitor.warning_threshold, and no login has
+ * been refused, for ten samples and for ten seconds.
+ *
+ * The last PMON_MAX_INCIDENTS are kept.  They have a lock of their own,
+ * PmonIncidentLock(); only the worker opens and closes incidents.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_INCIDENTS_H
+#define PMON_INCIDENTS_H
+
+#include "shared/shared_state.h"
+#include "shared/status_array.h"
+
+#define PMON_MAX_INCIDENTS		32
+
+/* Holders kept of one moment; the smallest are folded when there are more */
+#define PMON_MAX_HOLDERS		200
+
+typedef enum PmonIncidentCause
+{
+	PMON_CAUSE_REJECTION,
+	PMON_CAUSE_CRITICAL
+} PmonIncidentCause;
+
+/* Sessions that have all of the first six in common */
+typedef struct PmonHolder
+{
+	Oid			databaseid;
+	Oid			userid;
+	int			state;			/* a PmonState */
+	PmonClient	client_addr;
+	char		application_name[NAMEDATALEN];
+	int			connections;
+	TimestampTz oldest_state;	/* state_change of the longest in its state */
+	TimestampTz oldest_transaction; /* 0: none has one */
+} PmonHolder;
+
+/* Who held the slots at one moment, the largest first */
+typedef struct PmonHolders
+{
+	TimestampTz taken_at;
+	int			connections;	/* sessions in all */
+	int			nholders;
+	PmonHolder	holders[PMON_MAX_HOLDERS];
+} PmonHolders;
+
+typedef struct PmonIncident
+{
+	int64		id;				/* 0: an unused place */
+	TimestampTz started_at;
+	TimestampTz ended_at;		/* 0: it goes on */
+	int			cause;			/* a PmonIncidentCause */
+	PmonPeak	peak_connections;
+	uint64		rejected;
+	char		top_application[NAMEDATALEN];	/* held most at its peak */
+	PmonHolders at_start;
+	PmonHolders at_peak;
+} PmonIncident;
+
+typedef struct PmonIncidents
+{
+	int64		last_id;
+	int64		current;		/* the id of the one that goes on, or 0 */
+	uint64		rejected_seen;	/* rejections in all, when last looked */
+	TimestampTz healthy_since;	/* 0: not healthy */
+	int			healthy_samples;
+	PmonIncident incidents[PMON_MAX_INCIDENTS];
+} PmonIncidents;
+
+/* NULL unless the library is preloaded */
+extern PmonIncidents *pmon_incidents;
+
+/* The place of an incident, whether or not it is still kept there */
+#define PmonIncidentAt(number) \
+	(&pmon_incidents->incidents[(number) % PMON_MAX_INCIDENTS])
+
+/* Allocate what the worker needs, in the current memory context. */
+extern void pmon_incidents_init(void);
+
+/*
+ * Open an incident if a login was refused since this was last called.  Called
+ * by the worker whenever it is woken.
+ */
+extern void pmon_check_rejections(void);
+
+/*
+ * Open, update or close an incident in the light of a sample with that many
+ * sessions.  Called by the worker after each sample.
+ */
+extern void pmon_check_utilization(int connections);
+
+/*
+ * Copy an incident, palloc'd; NULL when it is not kept.  Takes the incident
+ * lock, shared.
+ */
+extern PmonIncident *pmon_copy_incident(int64 id);
+
+/* The current incident's and the last one's number, or 0 */
+extern int64 pmon_current_incident(void);
+extern int64 pmon_last_incident(void);
+
+/* Forget all incidents.  Takes the incident lock. */
+extern void pmon_reset_incidents(void);
+
+#endif							/* PMON_INCIDENTS_H */

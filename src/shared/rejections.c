@@ -1,0 +1,403 @@
+/*-------------------------------------------------------------------------
+ *
+ * rejections.c
+ *	  Logins that the server refused with SQLSTATE 53300: counted exactly.
+ *
+ * Every such login passes emit_log_hook on its way out.  Many of the
+ * processes that it happens in have no PGPROC: there was none left, or the
+ * postmaster forked them only to say no.  Such a process may not take an
+ * LWLock (if it had to wait, that would be a PANIC) nor a spinlock, and may
+ * be gone at any moment.  So it counts with atomics, and leaves the names in
+ * a queue that needs no lock:
+ *
+ * - A writer draws the next position p, by compare-and-exchange, unless the
+ *	 queue is full.  Entry p modulo the size is then its own, in state FREE(p);
+ *	 it makes that WRITING(p), and READY(p) when the names are in it.  Where
+ *	 the queue is full, or too many others draw at once, the rejection counts
+ *	 as dropped: it is in the totals, under "<other>".
+ * - The reader, under PmonLock(), takes the entries in the order of their
+ *	 positions, and makes each FREE for the next round.  An entry that is not
+ *	 READY belongs to a writer that is still at it, or is dead.  After a
+ *	 second it is passed over.  Should its writer wake up after that, it finds
+ *	 the state changed and publishes nothing.
+ *
+ * No writer ever waits, or tries more than a few times.  The counts by reason are exact in any
+ * case; what can go wrong is only whose name a rejection stands under.
+ *
+ * The reasons are told apart by the untranslated message.  A client that is
+ * refused before it is authenticated chooses the names that we store, so the
+ * number of different ones is bounded: when there are more, the one that was
+ * refused least recently joins "<other>".
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "libpq/libpq.h"
+#include "storage/pg_shmem.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "shared/rejections.h"
+
+#define DRAW_ATTEMPTS		100
+#define PASS_OVER_AFTER		INT64CONST(1000000) /* microseconds */
+
+/* The states of an entry for position p; positions start at 0 */
+#define FREE(p)				((uint64) (p) * 4)
+#define WRITING(p)			((uint64) (p) * 4 + 1)
+#define READY(p)			((uint64) (p) * 4 + 2)
+
+typedef struct RejectionHashEntry
+{
+	PmonRejectionKey key;
+	int			place;
+} RejectionHashEntry;
+
+const char *const pmon_reject_reason_names[PMON_REJECT_REASONS] = {
+	"too_many_clients",
+	"reserved_slots",
+	"database_limit",
+	"role_limit"
+};
+
+static emit_log_hook_type prev_emit_log_hook = NULL;
+
+/*
+ * Why the server says no, or -1 where the error is none of ours.
+ */
+static int
+reject_reason(const ErrorData *edata)
+{
+	static const struct
+	{
+		const char *start;
+		PmonRejectReason reason;
+	}			messages[] =
+	{
+		{"sorry, too many clients already", PMON_REJECT_TOO_MANY_CLIENTS},
+		{"remaining connection slots are reserved", PMON_REJECT_RESERVED_SLOTS},
+		{"too many connections for database", PMON_REJECT_DATABASE_LIMIT},
+		{"too many connections for role", PMON_REJECT_ROLE_LIMIT}
+	};
+
+	if (edata->message_id == NULL)
+		return -1;
+	for (int i = 0; i < lengthof(messages); i++)
+	{
+		if (strncmp(edata->message_id, messages[i].start,
+					strlen(messages[i].start)) == 0)
+			return messages[i].reason;
+	}
+	return -1;
+}
+
+/* Fill in a key; names are cut to what fits, and may be NULL. */
+static void
+set_key(PmonRejectionKey *key, const char *datname, const char *usename,
+		const char *application_name, PmonRejectReason reason)
+{
+	namestrcpy((Name) key->datname, datname != NULL ? datname : "");
+	namestrcpy((Name) key->usename, usename != NULL ? usename : "");
+	namestrcpy((Name) key->application_name,
+			   application_name != NULL ? application_name : "");
+	key->reason = reason;
+}
+
+/*
+ * Draw a position in the queue.  Returns false where there is none to be had.
+ */
+static bool
+draw_position(uint64 *position)
+{
+	for (int i = 0; i < DRAW_ATTEMPTS; i++)
+	{
+		/* in this order: the other way round, next could be behind folded */
+		uint64		folded = pg_atomic_read_u64(&pmon_queue->folded);
+		uint64		next;
+
+		pg_read_barrier();
+		next = pg_atomic_read_u64(&pmon_queue->next);
+		if (next - folded >= PMON_QUEUE_SIZE)
+			return false;
+		if (pg_atomic_compare_exchange_u64(&pmon_queue->next, &next, next + 1))
+		{
+			*position = next;
+			return true;
+		}
+	}
+
+	return false;
+}
+
+/*
+ * Leave a rejection in the queue.  Returns false where that was not possible.
+ */
+static bool
+enqueue(const Port *port, PmonRejectReason reason, TimestampTz now)
+{
+	PmonQueuedRejection *entry;
+	uint64		position;
+	uint64		expected;
+
+	if (!draw_position(&position))
+		return false;
+
+	entry = &pmon_queue->entries[position % PMON_QUEUE_SIZE];
+	expected = FREE(position);
+	if (!pg_atomic_compare_exchange_u64(&entry->state, &expected,
+										WRITING(position)))
+		return false;
+
+	set_key(&entry->key, port->database_name, port->user_name,
+			port->application_name, reason);
+	entry->at = now;
+
+	/* a full barrier, so the names are there before the state says so */
+	expected = WRITING(position);
+	return pg_atomic_compare_exchange_u64(&entry->state, &expected,
+										  READY(position));
+}
+
+static void
+count_rejection(const Port *port, PmonRejectReason reason)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Latch	   *worker_latch;
+
+	pg_atomic_fetch_add_u64(&pmon_queue->ever, 1);
+	pg_atomic_fetch_add_u64(&pmon_queue->rejected[reason], 1);
+	pg_atomic_write_u64(&pmon_queue->last_at, (uint64) now);
+	if (!enqueue(port, reason, now))
+		pg_atomic_fetch_add_u64(&pmon_queue->dropped[reason], 1);
+
+	worker_latch = pmon->worker_latch;
+	if (worker_latch != NULL)
+		SetLatch(worker_latch);
+}
+
+static void
+pmon_emit_log_hook(ErrorData *edata)
+{
+	if (edata->sqlerrcode == ERRCODE_TOO_MANY_CONNECTIONS &&
+		edata->elevel == FATAL &&
+		pmon != NULL && UsedShmemSegAddr != NULL &&
+		MyProcPort != NULL && !am_walsender)
+	{
+		int			reason = reject_reason(edata);
+
+		if (reason >= 0)
+			count_rejection(MyProcPort, reason);
+	}
+
+	if (prev_emit_log_hook)
+		prev_emit_log_hook(edata);
+}
+
+void
+pmon_install_rejection_hook(void)
+{
+	prev_emit_log_hook = emit_log_hook;
+	emit_log_hook = pmon_emit_log_hook;
+}
+
+void
+pmon_init_rejections(void)
+{
+	pg_atomic_init_u64(&pmon_queue->next, 0);
+	pg_atomic_init_u64(&pmon_queue->folded, 0);
+	pg_atomic_init_u64(&pmon_queue->ever, 0);
+	pg_atomic_init_u64(&pmon_queue->last_at, 0);
+	for (int i = 0; i < PMON_REJECT_REASONS; i++)
+	{
+		pg_atomic_init_u64(&pmon_queue->rejected[i], 0);
+		pg_atomic_init_u64(&pmon_queue->dropped[i], 0);
+	}
+	for (int i = 0; i < PMON_QUEUE_SIZE; i++)
+		pg_atomic_init_u64(&pmon_queue->entries[i].state, FREE(i));
+}
+
+/* Make room by counting the least recent rejection as dropped. */
+static void
+evict_rejection(void)
+{
+	int			oldest = 0;
+	PmonRejection *rejection;
+
+	for (int i = 1; i < PMON_MAX_REJECTIONS; i++)
+	{
+		if (pmon_rejections[i].last_at < pmon_rejections[oldest].last_at)
+			oldest = i;
+	}
+
+	rejection = &pmon_rejections[oldest];
+	pg_atomic_fetch_add_u64(&pmon_queue->dropped[rejection->key.reason],
+							rejection->rejected);
+	hash_search(pmon_rejection_hash, &rejection->key, HASH_REMOVE, NULL);
+	rejection->in_use = false;
+	pmon->nrejections--;
+}
+
+/* Count rejections under their names. */
+static void
+add_rejections(const PmonRejectionKey *key, uint64 rejected, TimestampTz at)
+{
+	RejectionHashEntry *entry;
+	PmonRejection *rejection;
+	int			place = 0;
+
+	entry = hash_search(pmon_rejection_hash, key, HASH_FIND, NULL);
+	if (entry == NULL)
+	{
+		if (pmon->nrejections == PMON_MAX_REJECTIONS)
+			evict_rejection();
+		while (pmon_rejections[place].in_use)
+			place++;
+		entry = hash_search(pmon_rejection_hash, key, HASH_ENTER, NULL);
+		entry->place = place;
+
+		rejection = &pmon_rejections[place];
+		memset(rejection, 0, sizeof(*rejection));
+		rejection->key = *key;
+		rejection->in_use = true;
+		pmon->nrejections++;
+	}
+
+	rejection = &pmon_rejections[entry->place];
+	rejection->rejected += rejected;
+	rejection->last_at = Max(rejection->last_at, at);
+}
+
+/*
+ * What a writer left.  Should two writers ever have been at one entry, the
+ * names can be a mixture, so trust neither the terminators nor the reason.
+ */
+static void
+take_entry(const PmonQueuedRejection *entry)
+{
+	PmonRejectionKey key;
+
+	memcpy(&key, &entry->key, sizeof(key));
+	key.datname[NAMEDATALEN - 1] = '\0';
+	key.usename[NAMEDATALEN - 1] = '\0';
+	key.application_name[NAMEDATALEN - 1] = '\0';
+	if (key.reason >= 0 && key.reason < PMON_REJECT_REASONS)
+		add_rejections(&key, 1, entry->at);
+}
+
+/* Has the entry that is next in line been unpublished for too long? */
+static bool
+pass_over(TimestampTz now)
+{
+	/* the clock may have been set back */
+	if (pmon_queue->stuck_since == 0 || pmon_queue->stuck_since > now)
+		pmon_queue->stuck_since = now;
+	return now - pmon_queue->stuck_since > PASS_OVER_AFTER;
+}
+
+/* Take the entries that are published, in their order. */
+static void
+fold_queue(void)
+{
+	uint64		position = pg_atomic_read_u64(&pmon_queue->folded);
+	uint64		end = pg_atomic_read_u64(&pmon_queue->next);
+
+	for (; position < end; position++)
+	{
+		PmonQueuedRejection *entry = &pmon_queue->entries[position % PMON_QUEUE_SIZE];
+		uint64		state = pg_atomic_read_u64(&entry->state);
+
+		pg_read_barrier();
+		if (state == READY(position))
+			take_entry(entry);
+		else if (!pass_over(GetCurrentTimestamp()))
+			return;
+
+		/* free it for the next round before a writer can draw it again */
+		pg_memory_barrier();
+		pg_atomic_write_u64(&entry->state, FREE(position + PMON_QUEUE_SIZE));
+		pg_write_barrier();
+		pg_atomic_write_u64(&pmon_queue->folded, position + 1);
+		pmon_queue->stuck_since = 0;
+	}
+}
+
+void
+pmon_fold_rejections(void)
+{
+	if (pg_atomic_read_u64(&pmon_queue->next) ==
+		pg_atomic_read_u64(&pmon_queue->folded))
+		return;
+
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	fold_queue();
+	LWLockRelease(PmonLock());
+}
+
+void
+pmon_restore_rejection(const PmonRejection *saved)
+{
+	PmonRejectionKey key;
+
+	set_key(&key, saved->key.datname, saved->key.usename,
+			saved->key.application_name, saved->key.reason);
+	if (key.reason >= 0 && key.reason < PMON_REJECT_REASONS)
+		add_rejections(&key, saved->rejected, saved->last_at);
+}
+
+uint64
+pmon_rejected(void)
+{
+	uint64		rejected = 0;
+
+	for (int i = 0; i < PMON_REJECT_REASONS; i++)
+		rejected += pg_atomic_read_u64(&pmon_queue->rejected[i]);
+	return rejected;
+}
+
+uint64
+pmon_rejected_ever(void)
+{
+	return pg_atomic_read_u64(&pmon_queue->ever);
+}
+
+TimestampTz
+pmon_last_rejected_at(void)
+{
+	return (TimestampTz) pg_atomic_read_u64(&pmon_queue->last_at);
+}
+
+void
+pmon_reset_rejections(const char *application_name)
+{
+	for (int i = 0; i < PMON_MAX_REJECTIONS; i++)
+	{
+		PmonRejection *rejection = &pmon_rejections[i];
+
+		if (!rejection->in_use ||
+			(application_name != NULL &&
+			 strcmp(rejection->key.application_name, application_name) != 0))
+			continue;
+
+		pg_atomic_fetch_sub_u64(&pmon_queue->rejected[rejection->key.reason],
+								rejection->rejected);
+		hash_search(pmon_rejection_hash, &rejection->key, HASH_REMOVE, NULL);
+		rejection->in_use = false;
+		pmon->nrejections--;
+	}
+
+	/* what stands under no name of its own */
+	if (application_name == NULL ||
+		strcmp(application_name, PMON_OTHER_APPLICATION) == 0)
+	{
+		for (int i = 0; i < PMON_REJECT_REASONS; i++)
+		{
+			uint64		dropped = pg_atomic_exchange_u64(&pmon_queue->dropped[i], 0);
+
+			pg_atomic_fetch_sub_u64(&pmon_queue->rejected[i], dropped);
+		}
+	}
+	if (application_name == NULL)
+		pg_atomic_write_u64(&pmon_queue->last_at, 0);
+}

@@ -1,0 +1,283 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  Settings: pool_monitor.*
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include <limits.h>
+
+#include "pure/pools_parser.h"
+#include "shared/settings.h"
+
+int			pmon_sample_interval = 1000;
+int			pmon_max_groups = 2000;
+int			pmon_history_size = 16 * 1024;
+bool		pmon_track_transactions = true;
+int			pmon_warning_threshold = 80;
+int			pmon_critical_threshold = 95;
+int			pmon_leak_threshold = 5 * 60 * 1000;
+int			pmon_idle_timeout = 0;
+int			pmon_idle_in_transaction_timeout = 0;
+int			pmon_max_lifetime = 0;
+int			pmon_terminate_above = 0;
+int			pmon_max_terminations = 20;
+bool		pmon_terminate_superusers = false;
+bool		pmon_dry_run = false;
+bool		pmon_save = true;
+int			pmon_save_interval = 60;
+
+static char *pools_string = NULL;
+static const PmonPools no_pools = {0};
+const PmonPools *pmon_declared = &no_pools;
+uint32		pmon_declared_version = 0;
+
+/* Refuse pools that can not be read, and say where they are wrong. */
+static bool
+check_pools(char **newval, void **extra, GucSource source)
+{
+	int			capacity = (int) pmon_pools_count_bound(*newval);
+	PmonPools  *pools = PmonGucMalloc(PMON_POOLS_SIZE(capacity));
+	PmonPoolsError error;
+	char		detail[512];
+
+	if (pools == NULL)
+	{
+		GUC_check_errcode(ERRCODE_OUT_OF_MEMORY);
+		GUC_check_errmsg("out of memory");
+		return false;
+	}
+	if (pmon_pools_parse(*newval, pools, capacity, &error))
+	{
+		*extra = pools;
+		return true;
+	}
+
+	PmonGucFree(pools);
+	pmon_pools_error_detail(&error, detail, sizeof(detail));
+	GUC_check_errdetail("%s", detail);
+	if (error.hint != NULL)
+		GUC_check_errhint("%s", error.hint);
+	return false;
+}
+
+static void
+assign_pools(const char *newval, void *extra)
+{
+	pmon_declared = extra != NULL ? extra : &no_pools;
+	pmon_declared_version++;
+}
+
+/* When sessions are ended. */
+static void
+define_limit_settings(void)
+{
+	DefineCustomIntVariable("pool_monitor.idle_timeout",
+							"Ends sessions that have been idle for longer.",
+							"0 turns this off.",
+							&pmon_idle_timeout,
+							0, 0, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.idle_in_transaction_timeout",
+							"Ends sessions that have been idle in a transaction for longer.",
+							"0 turns this off.",
+							&pmon_idle_in_transaction_timeout,
+							0, 0, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.max_lifetime",
+							"Ends sessions that were connected longer ago, when they are next found idle.",
+							"0 turns this off.",
+							&pmon_max_lifetime,
+							0, 0, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+}
+
+/* How the limits are applied. */
+static void
+define_termination_settings(void)
+{
+	DefineCustomIntVariable("pool_monitor.terminate_above",
+							"Sets the utilization of connection slots, in percent, below which no session is ended.",
+							"0 ends sessions whatever the utilization.",
+							&pmon_terminate_above,
+							0, 0, 100,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.max_terminations",
+							"Sets the maximum number of sessions ended in each sample.",
+							"0 means no limit.",
+							&pmon_max_terminations,
+							20, 0, INT_MAX,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pool_monitor.terminate_superusers",
+							 "Ends idle sessions of superusers too.",
+							 NULL,
+							 &pmon_terminate_superusers,
+							 false,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pool_monitor.dry_run",
+							 "Decides and records which sessions to end, but ends none.",
+							 NULL,
+							 &pmon_dry_run,
+							 false,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+}
+
+/* What applications say of their pools. */
+static void
+define_pool_settings(void)
+{
+	DefineCustomStringVariable("pool_monitor.pools",
+							   "Declares the applications' connection pools.",
+							   "Pools are separated by \";\"; each is a name, \":\" and conditions and figures "
+							   "such as application=api-* size=20 overflow=30.",
+							   &pools_string,
+							   "",
+							   PGC_SIGHUP,
+							   0,
+							   check_pools, assign_pools, NULL);
+}
+
+/* Settings that size shared memory: they can be set at server start only. */
+static void
+define_memory_settings(void)
+{
+	DefineCustomIntVariable("pool_monitor.max_groups",
+							"Sets the maximum number of groups tracked.",
+							"A group is one database, role and application name. "
+							"Past the maximum, the least recently used group without sessions "
+							"is folded into the application \"<other>\".",
+							&pmon_max_groups,
+							2000, 10, 100000,
+							PGC_POSTMASTER,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.history_size",
+							"Sets the amount of memory for the history of samples and minutes.",
+							NULL,
+							&pmon_history_size,
+							16 * 1024, 1024, 1024 * 1024,
+							PGC_POSTMASTER,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
+/* What the sampler and the sessions do. */
+static void
+define_sampling_settings(void)
+{
+	DefineCustomIntVariable("pool_monitor.sample_interval",
+							"Sets the time between two samples of all sessions.",
+							NULL,
+							&pmon_sample_interval,
+							1000, 10, 60 * 60 * 1000,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pool_monitor.track_transactions",
+							 "Measures how long each transaction holds its connection.",
+							 NULL,
+							 &pmon_track_transactions,
+							 true,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+}
+
+/* When something is worth a person's attention. */
+static void
+define_threshold_settings(void)
+{
+	DefineCustomIntVariable("pool_monitor.warning_threshold",
+							"Sets the utilization of connection slots, in percent, from which the status is \"warning\".",
+							NULL,
+							&pmon_warning_threshold,
+							80, 1, 100,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.critical_threshold",
+							"Sets the utilization of connection slots, in percent, from which the status is \"critical\".",
+							NULL,
+							&pmon_critical_threshold,
+							95, 1, 100,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.leak_threshold",
+							"Sets the time after which a checked-out session without a new statement is a leak suspect.",
+							NULL,
+							&pmon_leak_threshold,
+							5 * 60 * 1000, 1, INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+}
+
+/* What survives a restart. */
+static void
+define_save_settings(void)
+{
+	DefineCustomBoolVariable("pool_monitor.save",
+							 "Keeps statistics and history over a restart of the server.",
+							 NULL,
+							 &pmon_save,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.save_interval",
+							"Sets the time between two saves of statistics and history.",
+							"A crash loses what was counted since the last save.",
+							&pmon_save_interval,
+							60, 1, 24 * 60 * 60,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
+
+void
+pmon_define_settings(bool preloading)
+{
+	if (preloading)
+		define_memory_settings();
+	define_sampling_settings();
+	define_threshold_settings();
+	define_save_settings();
+	define_pool_settings();
+	define_limit_settings();
+	define_termination_settings();
+
+	/*
+	 * A session that merely loads the library must not drop the settings that
+	 * only a preloaded one knows.
+	 */
+	if (preloading)
+		MarkGUCPrefixReserved("pool_monitor");
+}

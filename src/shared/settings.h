@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  Settings: pool_monitor.*
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_SETTINGS_H
+#define PMON_SETTINGS_H
+
+#include "pure/pools.h"
+
+extern int	pmon_sample_interval;	/* ms */
+extern int	pmon_max_groups;
+extern int	pmon_history_size;	/* kB */
+extern bool pmon_track_transactions;
+extern int	pmon_warning_threshold; /* percent */
+extern int	pmon_critical_threshold;	/* percent */
+extern int	pmon_leak_threshold;	/* ms */
+extern int	pmon_idle_timeout;	/* ms; 0: off, as the next two */
+extern int	pmon_idle_in_transaction_timeout;
+extern int	pmon_max_lifetime;
+extern int	pmon_terminate_above;	/* percent */
+extern int	pmon_max_terminations;	/* a sample; 0: no limit */
+extern bool pmon_terminate_superusers;
+extern bool pmon_dry_run;
+extern bool pmon_save;
+extern int	pmon_save_interval; /* s */
+
+/*
+ * The declared pools, never NULL, and a number that changes whenever they do.
+ * The pointer is valid until settings are read again.
+ */
+extern const PmonPools *pmon_declared;
+extern uint32 pmon_declared_version;
+
+/*
+ * Define the settings and reserve their prefix.  Settings that size shared
+ * memory exist only when the library is preloaded.  Called from _PG_init().
+ */
+extern void pmon_define_settings(bool preloading);
+
+#endif							/* PMON_SETTINGS_H */

@@ -1,0 +1,403 @@
+/*-------------------------------------------------------------------------
+ *
+ * status_array.c
+ *	  Reads the server's array of backend status entries.
+ *
+ * Core's own readers copy all entries, with the text of their queries, and
+ * look up each one's transaction under a lock.  Here an entry is read in
+ * place, with the protocol that backend_status.h describes: note the change
+ * count, read, and compare it.
+ *
+ * Our own entry tells where the array starts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "port/pg_bitutils.h"
+#include "port/pg_bswap.h"
+#include "storage/lock.h"
+#include "storage/spin.h"
+
+#include "shared/status_array.h"
+
+/* An update takes well under a microsecond unless its process is stopped */
+#define READ_ATTEMPTS	100
+
+static PmonState
+translate_state(BackendState state)
+{
+	switch (state)
+	{
+		case STATE_IDLE:
+			return PMON_STATE_IDLE;
+		case STATE_RUNNING:
+			return PMON_STATE_ACTIVE;
+		case STATE_IDLEINTRANSACTION:
+			return PMON_STATE_IDLE_IN_TRANSACTION;
+		case STATE_FASTPATH:
+			return PMON_STATE_FASTPATH;
+		case STATE_IDLEINTRANSACTION_ABORTED:
+			return PMON_STATE_IDLE_IN_TRANSACTION_ABORTED;
+		case STATE_DISABLED:
+			return PMON_STATE_DISABLED;
+#ifdef PMON_HAVE_STATE_STARTING
+		case STATE_STARTING:
+#endif
+		case STATE_UNDEFINED:
+			break;
+	}
+
+	/* not ready for its first statement yet */
+	return PMON_STATE_STARTING;
+}
+
+int
+pmon_status_slots(void)
+{
+	return MaxBackends;
+}
+
+/* The entry at a place in the array */
+static PgBackendStatus *
+entry_at(int slot)
+{
+	return MyBEEntry - PmonMySlot() + slot;
+}
+
+/*
+ * Has the entry been read as of one instant?  Counts the attempts down, and
+ * says yes when there is none left.
+ */
+static inline bool
+read_is_complete(int before, int after, int *attempts)
+{
+	if (pgstat_read_activity_complete(before, after) || --(*attempts) == 0)
+		return true;
+	pg_spin_delay();
+	return false;
+}
+
+/* The TCP port in an address: -1 for a Unix socket, 0 where there is none */
+static int
+client_port(const SockAddr *address)
+{
+	switch (address->addr.ss_family)
+	{
+		case AF_UNIX:
+			return -1;
+		case AF_INET:
+			return pg_ntoh16(((const struct sockaddr_in *) &address->addr)->sin_port);
+		case AF_INET6:
+			return pg_ntoh16(((const struct sockaddr_in6 *) &address->addr)->sin6_port);
+	}
+	return 0;
+}
+
+bool
+pmon_read_session(int slot, PmonSession *session)
+{
+	volatile PgBackendStatus *entry = entry_at(slot);
+	int			attempts = READ_ATTEMPTS;
+	int			before;
+	int			after;
+	SockAddr	client_addr;
+
+	do
+	{
+		pgstat_begin_read_activity(entry, before);
+
+		session->pid = entry->st_procpid;
+		if (session->pid <= 0)
+			return false;
+		session->backend_type = entry->st_backendType;
+		session->databaseid = entry->st_databaseid;
+		session->userid = entry->st_userid;
+		session->state = translate_state(entry->st_state);
+		session->backend_start = entry->st_proc_start_timestamp;
+		session->xact_start = entry->st_xact_start_timestamp;
+		session->query_start = entry->st_activity_start_timestamp;
+		session->state_change = entry->st_state_start_timestamp;
+		client_addr = unvolatize(PgBackendStatus *, entry)->st_clientaddr;
+		memcpy(session->application_name, entry->st_appname, NAMEDATALEN);
+
+		pgstat_end_read_activity(entry, after);
+	} while (!read_is_complete(before, after, &attempts));
+
+	session->slot = slot;
+	session->application_name[NAMEDATALEN - 1] = '\0';
+	pmon_client_from_sockaddr(&client_addr.addr, &session->client_addr);
+	session->client_port = client_port(&client_addr);
+
+	/* a walsender's transaction start is not kept up to date */
+	if (session->backend_type == B_WAL_SENDER)
+		session->xact_start = 0;
+	return true;
+}
+
+bool
+pmon_read_idle_state(int slot, PmonIdleState *session)
+{
+	volatile PgBackendStatus *entry = entry_at(slot);
+	int			attempts = READ_ATTEMPTS;
+	int			before;
+	int			after;
+
+	do
+	{
+		pgstat_begin_read_activity(entry, before);
+
+		session->pid = entry->st_procpid;
+		if (session->pid <= 0)
+			return false;
+		session->state = translate_state(entry->st_state);
+		session->backend_start = entry->st_proc_start_timestamp;
+		session->state_change = entry->st_state_start_timestamp;
+
+		pgstat_end_read_activity(entry, after);
+	} while (!read_is_complete(before, after, &attempts));
+
+	return true;
+}
+
+void
+pmon_prefetch_states(int first, uint64 live)
+{
+	PgBackendStatus *entries = entry_at(first);
+
+	for (; live != 0; live &= live - 1)
+		PmonPrefetch(&entries[pg_rightmost_one_pos64(live)].st_state);
+}
+
+/*
+ * A single word is never torn, so that the change count, which is in another
+ * cache line, has nothing to tell.
+ */
+void
+pmon_read_states(int first, uint64 live, uint8 *states)
+{
+	volatile PgBackendStatus *entries = entry_at(first);
+
+	for (; live != 0; live &= live - 1)
+	{
+		int			i = pg_rightmost_one_pos64(live);
+
+		states[i] = translate_state(entries[i].st_state);
+	}
+}
+
+char *
+pmon_read_query(int slot, int pid)
+{
+	volatile PgBackendStatus *entry = entry_at(slot);
+	char	   *raw = palloc(pgstat_track_activity_query_size);
+	char	   *query;
+	int			attempts = READ_ATTEMPTS;
+	int			before;
+	int			after;
+	size_t		length;
+
+	do
+	{
+		pgstat_begin_read_activity(entry, before);
+
+		if (entry->st_procpid != pid)
+		{
+			pfree(raw);
+			return NULL;
+		}
+		/* what follows the text is not of interest, and is most of it */
+		length = strnlen(entry->st_activity_raw, pgstat_track_activity_query_size - 1);
+		memcpy(raw, entry->st_activity_raw, length);
+
+		pgstat_end_read_activity(entry, after);
+	} while (!read_is_complete(before, after, &attempts));
+
+	raw[length] = '\0';
+	query = pgstat_clip_activity(raw);
+	pfree(raw);
+	return query;
+}
+
+static void
+read_proc(PGPROC *proc, PmonProcState *state)
+{
+	state->wait_event_info = *((volatile uint32 *) &proc->wait_event_info);
+	state->xmin = *((volatile TransactionId *) &proc->xmin);
+	state->waits_for_lock = *((LOCK *volatile *) &proc->waitLock) != NULL;
+}
+
+PmonProcState *
+pmon_read_procs(void)
+{
+	int			slots = pmon_status_slots();
+	PmonProcState *states = palloc0(sizeof(PmonProcState) * slots);
+
+#ifdef PMON_SLOT_IS_PROC_NUMBER
+	for (int i = 0; i < slots; i++)
+	{
+		if (entry_at(i)->st_procpid > 0)
+			read_proc(GetPGProcByNumber(i), &states[i]);
+	}
+#else
+	for (int i = 0; i < ProcGlobal->allProcCount; i++)
+	{
+		PGPROC	   *proc = &ProcGlobal->allProcs[i];
+		int			slot = PmonProcSlot(proc);
+
+		/* a PGPROC that is free keeps its pid, but not its slot */
+		if (slot >= 0 && slot < slots && entry_at(slot)->st_procpid == proc->pid)
+			read_proc(proc, &states[slot]);
+	}
+#endif
+
+	return states;
+}
+
+/* Sort by what is locked. */
+static int
+compare_locks(const void *a, const void *b)
+{
+	const LockInstanceData *left = *(LockInstanceData *const *) a;
+	const LockInstanceData *right = *(LockInstanceData *const *) b;
+
+	return memcmp(&left->locktag, &right->locktag, sizeof(LOCKTAG));
+}
+
+static bool
+conflicts(const LockInstanceData *waiter, const LockInstanceData *holder)
+{
+	if (waiter->leaderPid == holder->leaderPid)
+		return false;
+	for (LOCKMODE mode = 1; mode <= MaxLockMode; mode++)
+	{
+		if ((holder->holdMask & LOCKBIT_ON(mode)) &&
+			DoLockModesConflict(waiter->waitLockMode, mode))
+			return true;
+	}
+	return false;
+}
+
+/* Sort pids, and find the place of one. */
+typedef struct PidSlot
+{
+	int			pid;
+	int			slot;
+} PidSlot;
+
+static int
+compare_pids(const void *a, const void *b)
+{
+	int			left = ((const PidSlot *) a)->pid;
+	int			right = ((const PidSlot *) b)->pid;
+
+	return (left > right) - (left < right);
+}
+
+/* Count who waits for whom among the locks on one thing. */
+static void
+count_blockers(LockInstanceData **locks, int nlocks,
+			   const PidSlot *pids, int npids, int *blocks)
+{
+	for (int w = 0; w < nlocks; w++)
+	{
+		if (locks[w]->waitLockMode == NoLock)
+			continue;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int h = 0; h < nlocks; h++)
+		{
+			PidSlot		wanted = {locks[h]->pid, 0};
+			const PidSlot *found;
+
+			if (h == w || !conflicts(locks[w], locks[h]))
+				continue;
+			found = bsearch(&wanted, pids, npids, sizeof(PidSlot), compare_pids);
+			if (found != NULL)
+				blocks[found->slot]++;
+		}
+	}
+}
+
+/* The places of pids, sorted by pid, palloc'd; *npids says how many. */
+static PidSlot *
+sort_pids(const int *pids, int *npids)
+{
+	int			slots = pmon_status_slots();
+	PidSlot    *sorted = palloc(sizeof(PidSlot) * slots);
+
+	*npids = 0;
+	for (int i = 0; i < slots; i++)
+	{
+		if (pids[i] != 0)
+		{
+			sorted[*npids].pid = pids[i];
+			sorted[(*npids)++].slot = i;
+		}
+	}
+	qsort(sorted, *npids, sizeof(PidSlot), compare_pids);
+	return sorted;
+}
+
+int *
+pmon_read_blockers(const int *pids)
+{
+	int		   *blocks = palloc0(sizeof(int) * pmon_status_slots());
+	LockData   *data = GetLockStatusData();
+	LockInstanceData **locks = palloc(sizeof(LockInstanceData *) * Max(data->nelements, 1));
+	int			npids;
+	PidSlot    *sorted = sort_pids(pids, &npids);
+
+	for (int i = 0; i < data->nelements; i++)
+		locks[i] = &data->locks[i];
+	qsort(locks, data->nelements, sizeof(LockInstanceData *), compare_locks);
+
+	for (int start = 0; start < data->nelements;)
+	{
+		int			end = start + 1;
+
+		while (end < data->nelements && compare_locks(&locks[start], &locks[end]) == 0)
+			end++;
+		count_blockers(&locks[start], end - start, sorted, npids, blocks);
+		start = end;
+	}
+
+	return blocks;
+}
+
+bool *
+pmon_read_advisory_locks(const int *pids)
+{
+	bool	   *holds = palloc0(sizeof(bool) * pmon_status_slots());
+	LockData   *data = GetLockStatusData();
+	int			npids;
+	PidSlot    *sorted = sort_pids(pids, &npids);
+
+	for (int i = 0; i < data->nelements; i++)
+	{
+		LockInstanceData *lock = &data->locks[i];
+		PidSlot		wanted = {lock->pid, 0};
+		const PidSlot *found;
+
+		if (lock->locktag.locktag_type != LOCKTAG_ADVISORY || lock->holdMask == 0)
+			continue;
+		found = bsearch(&wanted, sorted, npids, sizeof(PidSlot), compare_pids);
+		if (found != NULL)
+			holds[found->slot] = true;
+	}
+	return holds;
+}
+
+int
+pmon_ordinary_slots(void)
+{
+	return Max(MaxConnections - PmonReservedSlots(), 1);
+}
+
+bool
+pmon_slots_exhausted(void)
+{
+	/* a login takes one slot, and must then leave the reserved ones free */
+	return !PmonHaveFreeSlots(PmonReservedSlots() + 1);
+}

@@ -1,0 +1,120 @@
+/*-------------------------------------------------------------------------
+ *
+ * status_array.h
+ *	  Reads the server's array of backend status entries.
+ *
+ * This is the only file that looks into PgBackendStatus and PGPROC of other
+ * processes; it yields plain structs.  It needs nothing but a backend with a
+ * status entry of its own, so it works where the library is not preloaded.
+ *
+ * No lock is taken, with the exception that pmon_read_blockers() makes.  What
+ * is read of one entry is consistent in itself; two entries are read at two
+ * instants.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_STATUS_ARRAY_H
+#define PMON_STATUS_ARRAY_H
+
+#include "compat.h"
+#include "datatype/timestamp.h"
+
+#include "pure/client_network.h"
+#include "pure/session_state.h"
+
+/* One backend; times are 0 where there is none */
+typedef struct PmonSession
+{
+	int			slot;			/* place in the status array */
+	int			pid;
+	BackendType backend_type;
+	Oid			databaseid;
+	Oid			userid;
+	PmonState	state;
+	TimestampTz backend_start;
+	TimestampTz xact_start;
+	TimestampTz query_start;
+	TimestampTz state_change;
+	PmonClient	client_addr;
+	int			client_port;	/* -1: Unix socket */
+	char		application_name[NAMEDATALEN];
+} PmonSession;
+
+/* What the policy needs of a session, and no more */
+typedef struct PmonIdleState
+{
+	int			pid;
+	PmonState	state;
+	TimestampTz backend_start;
+	TimestampTz state_change;
+} PmonIdleState;
+
+/* What PGPROC knows of a backend; advisory, since it is read without a lock */
+typedef struct PmonProcState
+{
+	uint32		wait_event_info;
+	TransactionId xmin;
+	bool		waits_for_lock;
+} PmonProcState;
+
+/*
+ * Is it what this project calls a session: a client backend?  And is it the
+ * end of a client's connection at all, which a walsender is too?
+ */
+#define PmonIsSession(session)	((session)->backend_type == B_BACKEND)
+#define PmonIsConnection(session) \
+	(PmonIsSession(session) || (session)->backend_type == B_WAL_SENDER)
+
+/* The number of places in the status array that are not auxiliary processes' */
+extern int	pmon_status_slots(void);
+
+/*
+ * Read the entry at a place.  Returns false where there is no backend.  The
+ * number of attempts is bounded: an entry whose owner was stopped while it
+ * changed it is taken as it is.
+ */
+extern bool pmon_read_session(int slot, PmonSession *session);
+extern bool pmon_read_idle_state(int slot, PmonIdleState *session);
+
+/*
+ * Read the states of the sessions in 64 places, from first on: states gets an
+ * element for each set bit of live.  The caller knows that they are logged in.
+ * Nothing but the one word that has the state is read, and its cache line can
+ * be asked for some time before.
+ */
+extern void pmon_prefetch_states(int first, uint64 live);
+extern void pmon_read_states(int first, uint64 live, uint8 *states);
+
+/*
+ * The text of the query that the backend in a place shows, palloc'd and cut
+ * at a character.  NULL when another backend than pid has the place by now.
+ */
+extern char *pmon_read_query(int slot, int pid);
+
+/*
+ * What the PGPROCs know, one element for each of pmon_status_slots(),
+ * palloc'd; all zeroes for a place without a backend.
+ */
+extern PmonProcState *pmon_read_procs(void);
+
+/*
+ * For each of pmon_status_slots(), how many backends wait for a heavyweight
+ * lock that conflicts with one that the backend in that place holds.  This
+ * reads the lock tables as pg_locks does, so call it only when somebody
+ * waits.  pids has the pid of each place, 0 for none.  palloc'd.
+ */
+extern int *pmon_read_blockers(const int *pids);
+
+/*
+ * For each of pmon_status_slots(), whether the backend in that place holds an
+ * advisory lock.  Reads the lock tables, like the function before.  palloc'd.
+ */
+extern bool *pmon_read_advisory_locks(const int *pids);
+
+/* Connection slots that ordinary roles can use: at least 1 */
+extern int	pmon_ordinary_slots(void);
+
+/* Is no slot available to an ordinary role? */
+extern bool pmon_slots_exhausted(void);
+
+#endif							/* PMON_STATUS_ARRAY_H */

@@ -1,0 +1,87 @@
+/*-------------------------------------------------------------------------
+ *
+ * terminations.h
+ *	  The record of sessions that were ended, or spared, or would have been.
+ *
+ * The last PMON_MAX_TERMINATIONS decisions are kept, under a lock of their
+ * own, PmonTerminationLock().
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_TERMINATIONS_H
+#define PMON_TERMINATIONS_H
+
+#include "pure/idle_policy.h"
+#include "shared/shared_state.h"
+
+#define PMON_MAX_TERMINATIONS	1000
+
+typedef enum PmonOutcome
+{
+	PMON_OUTCOME_TERMINATED,
+	PMON_OUTCOME_SPARED,
+	PMON_OUTCOME_DRY_RUN,
+	PMON_OUTCOME_FAILED
+} PmonOutcome;
+
+typedef struct PmonTermination
+{
+	TimestampTz terminated_at;	/* when it was decided */
+	int			pid;
+	Oid			databaseid;
+	Oid			userid;
+	char		application_name[NAMEDATALEN];
+	PmonClient	client_addr;
+	TimestampTz backend_start;
+	int			state;			/* a PmonState */
+	int64		idle_for;		/* microseconds */
+	int64		limit_applied;	/* ms */
+	char		pool[NAMEDATALEN];	/* empty: none */
+	int			reason;			/* a PmonEndReason */
+	int			outcome;		/* a PmonOutcome */
+	char		detail[64];		/* empty: none */
+} PmonTermination;
+
+typedef struct PmonTerminations
+{
+	uint64		recorded;		/* in all; the next one's place follows */
+	PmonTermination records[PMON_MAX_TERMINATIONS];
+} PmonTerminations;
+
+/* NULL unless the library is preloaded */
+extern PmonTerminations *pmon_terminations;
+
+/*
+ * Start a record of a decision about a session that was judged, as of now:
+ * everything but the outcome.  Reads the session's status entry; returns
+ * false if it is not there any more.
+ */
+extern bool pmon_start_record(PmonTermination *record,
+							  const PmonIdleSession *session,
+							  const PmonPools *pools, TimestampTz now);
+
+/*
+ * Finish it with its outcome, keep it, and tell the server log.  detail may be
+ * NULL.  Takes the lock.
+ */
+extern void pmon_finish_record(PmonTermination *record, PmonOutcome outcome,
+							   const char *detail);
+
+/* The outcome of a request, by its answer, and why; NULL: nothing to say */
+extern PmonOutcome pmon_outcome(int answer, const char **detail);
+
+/* What SQL shows */
+extern const char *pmon_outcome_name(PmonOutcome outcome);
+
+/*
+ * Copies of all records, the oldest first; palloc'd.  Takes the lock, shared.
+ */
+extern PmonTermination *pmon_copy_terminations(int *n);
+
+/* Put back a saved record.  For server start: wants no lock. */
+extern void pmon_restore_termination(const PmonTermination *saved);
+
+/* Forget all records.  Takes the lock. */
+extern void pmon_reset_terminations(void);
+
+#endif							/* PMON_TERMINATIONS_H */

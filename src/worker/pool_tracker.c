@@ -1,0 +1,228 @@
+/*-------------------------------------------------------------------------
+ *
+ * pool_tracker.c
+ *	  Which declared pool each session belongs to, as the worker sees it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/builtins.h"
+
+#include "shared/groups.h"
+#include "shared/settings.h"
+#include "worker/pool_tracker.h"
+
+/* An exhausted pool is healthy again after so many samples below capacity */
+#define HEALTHY_SAMPLES		10
+
+/* What was matched, and with which result */
+typedef struct Match
+{
+	uint32		version;		/* pmon_declared_version; 0: not matched yet */
+	uint32		group_id;
+	int			pid;			/* of a session */
+	int			pool;
+} Match;
+
+static Match *sessions;			/* by slot */
+static Match *groups;			/* by place */
+
+/* The version that the pools' states in shared memory are of */
+static uint32 states_version = 0;
+
+void
+pmon_pool_tracker_init(void)
+{
+	sessions = palloc0(sizeof(Match) * pmon->max_backends);
+	groups = palloc0(sizeof(Match) * pmon->max_groups);
+}
+
+/*
+ * Match the sessions of a group that come from that client; NULL: from the
+ * one that the group has noted.  Returns false if the group is gone.
+ */
+static bool
+match(int place, uint32 group_id, const PmonClient *client_addr, int *pool)
+{
+	PmonGroup  *group = &pmon_groups[place];
+	PmonPoolSubject subject;
+	PmonGroupKey key;
+	char		datname[NAMEDATALEN];
+	char		usename[NAMEDATALEN];
+	bool		found;
+
+	LWLockAcquire(PmonLock(), LW_SHARED);
+	found = group->in_use && group->id == group_id;
+	key = group->key;
+	memcpy(datname, group->datname, NAMEDATALEN);
+	memcpy(usename, group->usename, NAMEDATALEN);
+	subject.client = client_addr != NULL ? *client_addr : group->client_addr;
+	LWLockRelease(PmonLock());
+
+	if (!found)
+		return false;
+	subject.application_name = key.application_name;
+	subject.datname = datname;
+	subject.usename = usename;
+	*pool = pmon_pools_match(pmon_declared, &subject);
+	return true;
+}
+
+int
+pmon_session_pool(int slot)
+{
+	Match	   *known = &sessions[slot];
+	PmonMembership membership = PmonGetMembership(slot);
+	int			pid;
+
+	if (pmon_declared->npools == 0 || membership.group == PMON_NONE)
+		return -1;
+	pid = *((volatile int *) &pmon_slots[slot].pid);
+	if (known->version == pmon_declared_version &&
+		known->group_id == membership.group_id && known->pid == pid)
+		return known->pool;
+
+	if (!match(membership.group, membership.group_id,
+			   &pmon_slots[slot].client_addr, &known->pool))
+		return -1;				/* it moves at this moment */
+	known->version = pmon_declared_version;
+	known->group_id = membership.group_id;
+	known->pid = pid;
+	return known->pool;
+}
+
+void
+pmon_match_groups(void)
+{
+	if (pmon_declared->npools == 0)
+		return;
+
+	for (int i = 0; i < pmon->max_groups; i++)
+	{
+		PmonGroup  *group = &pmon_groups[i];
+		uint32		id = *((volatile uint32 *) &group->id);
+
+		if (!group->in_use ||
+			(groups[i].version == pmon_declared_version && groups[i].group_id == id))
+			continue;
+		if (match(i, id, NULL, &groups[i].pool))
+		{
+			groups[i].version = pmon_declared_version;
+			groups[i].group_id = id;
+		}
+	}
+}
+
+int
+pmon_group_pool(int place)
+{
+	Match	   *known = &groups[place];
+
+	if (pmon_declared->npools == 0 || known->version != pmon_declared_version ||
+		known->group_id != pmon_groups[place].id)
+		return -1;
+	return known->pool;
+}
+
+/*
+ * Put the states in the order of the declared pools; one that was declared
+ * before, by its name, keeps its state.  Wants the lock.
+ */
+static void
+arrange_states(void)
+{
+	static PmonPoolState before[PMON_MAX_POOLS];
+
+	if (states_version == pmon_declared_version)
+		return;
+	states_version = pmon_declared_version;
+
+	memcpy(before, pmon->pool_states, sizeof(pmon->pool_states));
+	memset(pmon->pool_states, 0, sizeof(pmon->pool_states));
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		const char *name = pmon_declared->pools[i].name;
+
+		namestrcpy((Name) pmon->pool_states[i].name, name);
+		for (int j = 0; j < PMON_MAX_POOLS; j++)
+		{
+			if (strcmp(before[j].name, name) == 0)
+				pmon->pool_states[i] = before[j];
+		}
+	}
+}
+
+/* Update one pool's state.  Returns whether there is something to log. */
+static bool
+update_state(PmonPoolState *state, const PmonPool *pool, int connections,
+			 int checked_out, TimestampTz at)
+{
+	bool		full = pmon_pool_status(pool->size, pool->overflow,
+										pool->instances, checked_out,
+										connections) == PMON_POOL_EXHAUSTED;
+
+	state->connections = connections;
+	state->checked_out = checked_out;
+	pmon_raise_peak(&state->peak_checked_out, checked_out, at);
+
+	if (full)
+		state->samples_below = 0;
+	else if (state->exhausted)
+		state->samples_below++;
+
+	/* without a size it is nothing that could be full, or not any more */
+	if (pool->size < 0)
+		state->exhausted = false;
+
+	if (full == state->exhausted ||
+		(!full && state->samples_below < HEALTHY_SAMPLES))
+		return false;
+	state->exhausted = full;
+	return true;
+}
+
+static void
+log_state(const PmonPool *pool, bool exhausted, int checked_out)
+{
+	long long	capacity = pmon_pool_capacity(pool->size, pool->overflow,
+											  pool->instances);
+
+	if (exhausted)
+		ereport(LOG,
+				(errmsg("connection pool \"%s\" is exhausted", pool->name),
+				 errdetail("Checked out: %d; capacity: %lld.",
+						   checked_out, capacity)));
+	else
+		ereport(LOG,
+				(errmsg("connection pool \"%s\" is healthy again", pool->name),
+				 errdetail("Checked out: %d; capacity: %lld.",
+						   checked_out, capacity)));
+}
+
+void
+pmon_note_pools(const int *connections, const int *checked_out, TimestampTz at)
+{
+	bool		changed[PMON_MAX_POOLS] = {0};
+	bool		exhausted[PMON_MAX_POOLS];
+
+	if (pmon_declared->npools == 0 && states_version == pmon_declared_version)
+		return;
+
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	arrange_states();
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		changed[i] = update_state(&pmon->pool_states[i], &pmon_declared->pools[i],
+								  connections[i], checked_out[i], at);
+		exhausted[i] = pmon->pool_states[i].exhausted;
+	}
+	LWLockRelease(PmonLock());
+
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		if (changed[i])
+			log_state(&pmon_declared->pools[i], exhausted[i], checked_out[i]);
+	}
+}

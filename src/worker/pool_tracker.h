@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * pool_tracker.h
+ *	  Which declared pool each session belongs to, as the worker sees it.
+ *
+ * For the worker alone.  Matching compares patterns, so its results are kept:
+ * for a session until it changes its group, for a group for as long as it
+ * lives, and for both until the pools are declared anew.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_POOL_TRACKER_H
+#define PMON_POOL_TRACKER_H
+
+#include "shared/shared_state.h"
+
+/* Allocate what is needed, in the current memory context. */
+extern void pmon_pool_tracker_init(void);
+
+/*
+ * The pool of the session in a slot, as an index of pmon_declared, or -1.  Takes
+ * PmonLock(), shared, when it has to look at the session's group.
+ */
+extern int	pmon_session_pool(int slot);
+
+/*
+ * The pool of each group, by its place, or -1: that of the session that had
+ * entered it last when it was matched.  Exact counters of a pool are those of its groups.  Call
+ * the first without the lock, which it takes for groups that are new; the
+ * second then needs no lock.
+ */
+extern void pmon_match_groups(void);
+extern int	pmon_group_pool(int place);
+
+/*
+ * Note what a sample found in each of the declared pools: update their peaks,
+ * and log when a pool becomes exhausted or is healthy again.  Takes
+ * PmonLock().
+ */
+extern void pmon_note_pools(const int *connections, const int *checked_out,
+							TimestampTz at);
+
+#endif							/* PMON_POOL_TRACKER_H */
