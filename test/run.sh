@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [quick|all|version|versions [MAJOR...]]: builds the extension and runs
+# run.sh [quick|all|version|versions [MAJOR...]|only FILE...]: builds the extension and runs
 # its tests.
 #
 # Works on a fresh Debian (as root or with sudo) and leaves nothing behind but
@@ -15,6 +15,7 @@
 #   versions   "version" with each of these major versions, by default 17, 18
 #              and 19; each three quarters of what "all" takes.  The servers
 #              are unpacked and kept, see test/lib/versions.sh.
+#   only       the named files of test/unit, sql, pgtap, t and integration
 #
 #   PG_CONFIG  the server to build for and test with (default: Debian's); for
 #              "versions", the one whose clusters are upgraded
@@ -30,8 +31,8 @@ shopt -s nullglob
 
 mode=${1:-all}
 case $mode in
-	quick | all | version | versions) shift $(($# > 0)) ;;
-	*) echo "usage: $0 [quick|all|version|versions [MAJOR...]]" >&2; exit 2 ;;
+	quick | all | version | versions | only) shift $(($# > 0)) ;;
+	*) echo "usage: $0 [quick|all|version|versions [MAJOR...]|only FILE...]" >&2; exit 2 ;;
 esac
 
 if [ -z "${PMON_WORK:-}" ]; then
@@ -48,7 +49,7 @@ if [ -z "${PMON_WORK:-}" ]; then
 		test_versions "$@"
 		exit
 	fi
-	run_in_private_copy test/run.sh "$mode"
+	run_in_private_copy test/run.sh "$mode" "$@"
 fi
 
 exec 2>&1
@@ -65,6 +66,7 @@ suite()
 
 	shift 2
 	[ -d "$folder" ] || return 0
+	[ "$mode" != only ] || [[ $* = *"$folder/"* || $* = *":: regress "?* ]] || return 0
 	echo "== $name"
 	: >"$PMON_TALLY"
 	"$@" || true
@@ -103,7 +105,7 @@ run_pgtap()
 	# pgTAP is plain SQL: any version's files do where this server has none.
 	[ -e "$("$PG_CONFIG" --sharedir)/extension/pgtap.control" ] ||
 		cp /usr/share/postgresql/*/extension/pgtap* "$EXTENSION_DIR"
-	for file in test/pgtap/*.sql; do
+	for file; do
 		database=$(names "$file")
 		createdb "$database"
 		psql -Xq -d "$database" -c 'CREATE EXTENSION pgtap' -c 'CREATE EXTENSION pool_monitor'
@@ -124,7 +126,7 @@ run_tap()
 	mkdir -p "$PMON_WORK/tap/tmp_check/log"
 	PERL5LIB=$PERL5LIB:$pgxs/perl:$debian PG_REGRESS=$pgxs/regress/pg_regress PMON_EXTENSION_CONF=$PMON_WORK/extension.conf \
 		TESTDIR=$PMON_WORK/tap TESTDATADIR=$PMON_WORK/tap/tmp_check TESTLOGDIR=$PMON_WORK/tap/tmp_check/log \
-		tally --nocount -j "$(nproc)" test/t/*.pl || true # most of their time they wait
+		tally --nocount -j "$(nproc)" "$@" || true # most of their time they wait
 	for name in $(names $(sed -n 's/^bad //p' "$PMON_TALLY")); do
 		show_logs "$PMON_WORK/tap/tmp_check/log/"*"$name"*
 	done
@@ -135,22 +137,40 @@ run_integration()
 	start_server "$PMON_WORK/integration" test/integration.conf tcp || return 1
 	[ "$mode" != version ] || rm -f test/integration/promtool.sh test/integration/sizing_sqlalchemy.py
 	chmod +x test/integration/*
-	tally test/integration/*.sh test/integration/*.py || show_logs "$SERVER_LOG"
+	tally "$@" || show_logs "$SERVER_LOG"
 	stop_server "$PMON_WORK/integration"
 }
 
-if build_extension -DUSE_ASSERT_CHECKING && build_for_upgrades; then
-	"$PG_CONFIG" --version
+# The arguments that are in one of our folders and end in one of these ways
+among() { local file; for file in "${files[@]}"; do [[ $file != $1 ]] || echo "$file"; done; }
+
+run_only()
+{
+	local files=("$@")
+
+	suite unit test/unit tally --exec "bash test/lib/unit.sh" $(among 'test/unit/*.c')
+	suite pg_regress test/sql tally --exec bash test/lib/regress.sh :: regress $(names $(among 'test/sql/*'))
+	suite pgTAP test/pgtap run_pgtap $(among 'test/pgtap/*')
+	suite TAP test/t run_tap $(among 'test/t/*')
+	suite integration test/integration run_integration $(among 'test/integration/*')
+}
+
+run_all()
+{
 	suite lint src tally --exec bash test/lib/lint.sh :: "$mode"
 	[ "$mode" = version ] || suite unit test/unit tally --exec "bash test/lib/unit.sh" test/unit/*.c
 	[ "$mode" != all ] || suite fuzz test/fuzz tally --exec bash test/fuzz/run.sh :: tap 10000
 	suite pg_regress test/sql tally --exec bash test/lib/regress.sh :: regress $(names test/sql/*.sql)
-	suite pgTAP test/pgtap run_pgtap
+	suite pgTAP test/pgtap run_pgtap test/pgtap/*.sql
 	if [ "$mode" != quick ]; then
-		suite isolation test/specs tally --exec bash test/lib/regress.sh :: isolation $(names test/specs/*.spec)
-		suite TAP test/t run_tap
-		suite integration test/integration run_integration
+		suite TAP test/t run_tap test/t/*.pl
+		suite integration test/integration run_integration test/integration/*.sh test/integration/*.py
 	fi
+}
+
+if build_extension -DUSE_ASSERT_CHECKING && build_for_upgrades; then
+	"$PG_CONFIG" --version
+	if [ "$mode" = only ]; then run_only "$@"; else run_all; fi
 else
 	failed=1
 fi
