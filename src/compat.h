@@ -52,6 +52,7 @@
 #include "storage/shmem.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
@@ -123,6 +124,37 @@ PmonShmemInitHash(const char *name, int nelems, HASHCTL *info, int flags)
 #else
 #define PmonGucMalloc(size)		malloc(size)
 #define PmonGucFree(pointer)	free(pointer)
+#endif
+
+/* The slot that the first part of a virtual transaction id stands for */
+#if PG_VERSION_NUM >= 170000
+#define PmonSlotOfVirtualXact(proc) (proc)
+#else
+#define PmonSlotOfVirtualXact(proc) ((proc) - 1)
+#endif
+
+/* The server's own record of one of its settings, or NULL */
+static inline struct config_generic *
+PmonFindSetting(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return find_option(name, false, true, LOG);
+#else
+	struct config_generic **settings = get_guc_variables();
+
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+	{
+		if (strcmp(settings[i]->name, name) == 0)
+			return settings[i];
+	}
+	return NULL;
+#endif
+}
+
+#if PG_VERSION_NUM >= 190000
+#define PmonIntSetting(setting) (&(setting)->_int)
+#else
+#define PmonIntSetting(setting) ((struct config_int *) (setting))
 #endif
 
 /* Does libpq's buffer hold bytes of a next message? */

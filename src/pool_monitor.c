@@ -38,6 +38,7 @@
  * session/, in every session; takes no lock when a transaction ends:
  *		session_stats		exact counts
  *		listen_tracker		does it listen?
+ *		own_settings		has it turned core's timeouts off?
  *
  * shared/, what processes share:
  *		settings			the settings

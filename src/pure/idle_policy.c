@@ -32,6 +32,8 @@ static const char *const exemption_names[] = {
 	NULL,
 	"track_activities is off",
 	"superuser",
+	"own setting",
+	"exported snapshot",
 	"LISTEN",
 	"advisory lock",
 	"timeout 0",
@@ -114,6 +116,11 @@ exemption_of(const PmonIdlePolicy *policy, const PmonIdleSession *session)
 		return PMON_EXEMPT_DISABLED;
 	if (session->superuser && !policy->terminate_superusers)
 		return PMON_EXEMPT_SUPERUSER;
+	if (is_in_transaction(session->state) ?
+		session->own_in_transaction_timeout : session->own_idle_timeout)
+		return PMON_EXEMPT_OWN_SETTING;
+	if (session->exported_snapshot)
+		return PMON_EXEMPT_EXPORTED_SNAPSHOT;
 	if (session->listening)
 		return PMON_EXEMPT_LISTEN;
 	if (session->advisory_lock)

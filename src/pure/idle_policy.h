@@ -15,6 +15,10 @@
  * come below the utilization that it asks for, and never so many that a pool
  * has fewer idle sessions left than it wants to keep.
  *
+ * A session that has set core's timeout of its state to 0 for itself has said
+ * that it must not be ended so; that goes for its lifetime too, which is a limit
+ * of the idle.
+ *
  * Ages are by the wall clock, since that is what the server notes.  When it is
  * set forward, all sessions would have been idle for long at once; so nothing
  * counts from before it was set.  When it is set back, what was noted before
@@ -46,6 +50,8 @@ typedef enum PmonExemption
 	PMON_EXEMPT_NONE,
 	PMON_EXEMPT_DISABLED,		/* no age is known */
 	PMON_EXEMPT_SUPERUSER,
+	PMON_EXEMPT_OWN_SETTING,	/* it has set core's timeout to 0 */
+	PMON_EXEMPT_EXPORTED_SNAPSHOT,	/* others may be about to import it */
 	PMON_EXEMPT_LISTEN,
 	PMON_EXEMPT_ADVISORY_LOCK,
 	PMON_EXEMPT_TIMEOUT_0,		/* its pool's limit is 0, the global one is
@@ -81,7 +87,10 @@ typedef struct PmonIdleSession
 	TimestampTz backend_start;
 	bool		superuser;
 	bool		listening;
+	bool		own_idle_timeout;	/* it has set core's timeouts to 0 */
+	bool		own_in_transaction_timeout;
 	bool		advisory_lock;
+	bool		exported_snapshot;
 
 	/* decided by pmon_judge_sessions() */
 	int64		limit;			/* ms that apply in this state; 0: none */

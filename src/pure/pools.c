@@ -253,6 +253,21 @@ append_duration(PoolText *dest, const char *key, int64 milliseconds)
 	append_string(dest, duration);
 }
 
+static void
+append_limits(PoolText *dest, const PmonPool *pool)
+{
+	if (pool->idle_timeout == 0 && pool->idle_in_transaction_timeout == 0 &&
+		pool->max_lifetime == 0)
+	{
+		append_string(dest, " terminate=never");
+		return;
+	}
+	append_duration(dest, "idle_timeout", pool->idle_timeout);
+	append_duration(dest, "idle_in_transaction_timeout",
+					pool->idle_in_transaction_timeout);
+	append_duration(dest, "max_lifetime", pool->max_lifetime);
+}
+
 Size
 pmon_pool_format(const PmonPool *pool, char *buf, Size size)
 {
@@ -273,10 +288,7 @@ pmon_pool_format(const PmonPool *pool, char *buf, Size size)
 	append_count(&dest, "size", pool->size, -1);
 	append_count(&dest, "overflow", pool->overflow, 0);
 	append_count(&dest, "instances", pool->instances, 1);
-	append_duration(&dest, "idle_timeout", pool->idle_timeout);
-	append_duration(&dest, "idle_in_transaction_timeout",
-					pool->idle_in_transaction_timeout);
-	append_duration(&dest, "max_lifetime", pool->max_lifetime);
+	append_limits(&dest, pool);
 	append_count(&dest, "keep_idle", pool->keep_idle, 0);
 
 	if (size > 0)

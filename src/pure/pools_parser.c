@@ -35,7 +35,8 @@ typedef enum PoolKeyType
 	KEY_PATTERN,
 	KEY_CLIENT,
 	KEY_COUNT,
-	KEY_DURATION
+	KEY_DURATION,
+	KEY_NEVER
 } PoolKeyType;
 
 typedef struct PoolKey
@@ -66,6 +67,7 @@ static const PoolKey pool_keys[] = {
 	{FIELD(idle_in_transaction_timeout),.type = KEY_DURATION},
 	{FIELD(max_lifetime),.type = KEY_DURATION},
 	{FIELD(keep_idle),.type = KEY_COUNT},
+	{.name = "terminate",.type = KEY_NEVER},
 };
 
 typedef struct PoolsParser
@@ -90,7 +92,8 @@ static const char *const separator_hint =
 "Pools are separated by \";\".";
 static const char *const keys_hint =
 "The keys are application, user, database, client, size, overflow, instances, "
-"idle_timeout, idle_in_transaction_timeout, max_lifetime and keep_idle.";
+"idle_timeout, idle_in_transaction_timeout, max_lifetime, keep_idle and "
+"terminate.";
 static const char *const equals_hint =
 "No blank may stand before or after \"=\".";
 static const char *const quotes_hint =
@@ -382,6 +385,18 @@ set_duration(PoolsParser *parser, const PoolWord *word)
 	return true;
 }
 
+/* The one word that turns off every limit */
+static bool
+set_never(PoolsParser *parser, const PoolWord *word)
+{
+	if (strcmp(word->chars, "never") != 0)
+		return refuse(parser, word->start,
+					  "Leave out the key for a pool whose sessions may be ended.",
+					  "\"%s\" is not \"never\"", word->shown);
+
+	return true;
+}
+
 static bool
 set_value(PoolsParser *parser, const PoolWord *word)
 {
@@ -402,6 +417,8 @@ set_value(PoolsParser *parser, const PoolWord *word)
 			return set_count(parser, word);
 		case KEY_DURATION:
 			return set_duration(parser, word);
+		case KEY_NEVER:
+			return set_never(parser, word);
 	}
 	return false;
 }
@@ -572,6 +589,29 @@ read_pool_name(PoolsParser *parser)
 	return true;
 }
 
+/* The place of a key of that type among those that were given, or NULL */
+static const char *
+place_of(PoolsParser *parser, PoolKeyType type)
+{
+	for (int i = 0; i < lengthof(pool_keys); i++)
+	{
+		if (pool_keys[i].type == type && parser->key_places[i] != NULL)
+			return parser->key_places[i];
+	}
+	return NULL;
+}
+
+/* What "terminate=never" stands for; called when all keys are known. */
+static void
+turn_limits_off(PoolsParser *parser)
+{
+	PmonPool   *pool = parser->pool;
+
+	if (place_of(parser, KEY_NEVER) != NULL)
+		pool->idle_timeout = pool->idle_in_transaction_timeout =
+			pool->max_lifetime = 0;
+}
+
 /* Check what no key can tell alone. */
 static bool
 check_pool(PoolsParser *parser)
@@ -589,6 +629,11 @@ check_pool(PoolsParser *parser)
 		if (parser->key->needs_size && pool->size < 0)
 			return refuse(parser, place, NULL,
 						  "\"%s\" needs \"size\"", parser->key->name);
+		if (parser->key->type == KEY_DURATION &&
+			place_of(parser, KEY_NEVER) != NULL)
+			return refuse(parser, place, NULL,
+						  "\"%s\" contradicts \"terminate=never\"",
+						  parser->key->name);
 		if (parser->key->offset == offsetof(PmonPool, size) &&
 			pool->size == 0 && pool->overflow == 0)
 			return refuse(parser, place,
@@ -618,6 +663,7 @@ read_pool(PoolsParser *parser)
 
 	if (!check_pool(parser))
 		return false;
+	turn_limits_off(parser);
 
 	parser->out->npools++;
 	parser->pool = NULL;

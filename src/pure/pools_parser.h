@@ -25,6 +25,8 @@
  *									a duration as in any setting of PostgreSQL
  *									(us, ms, s, min, h, d; without a unit ms);
  *									0: never; left out: the global setting
+ *	  terminate						"never": all three of them are 0, and none
+ *									of them may be given
  *
  * overflow and instances need a size.  A pool without a size is only a policy.
  *

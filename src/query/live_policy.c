@@ -45,15 +45,14 @@ pmon_judge_live_sessions(const PmonIdlePolicy *policy, int *n)
 		session->state = read.state;
 		session->state_change = read.state_change;
 		session->backend_start = read.backend_start;
-		session->superuser = pmon_slots[i].superuser;
-		session->listening = pmon_slots[i].listening;
+		pmon_read_slot_flags(session);
 		(*n)++;
 	}
 
 	pmon_judge_sessions(policy, sessions, *n);
 	if (any_limit_applies(sessions, *n))
 	{
-		pmon_mark_advisory_locks(sessions, *n);
+		pmon_mark_holders(sessions, *n);
 		pmon_judge_sessions(policy, sessions, *n);
 	}
 	return sessions;

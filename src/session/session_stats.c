@@ -45,6 +45,7 @@
 #include "utils/timestamp.h"
 
 #include "session/listen_tracker.h"
+#include "session/own_settings.h"
 #include "session/session_stats.h"
 #include "shared/end_request.h"
 #include "shared/groups.h"
@@ -363,6 +364,7 @@ take_slot(void)
 	pmon_client_from_sockaddr(&MyProcPort->raddr.addr, &my_slot->client_addr);
 	pmon_clear_slot(my_slot);
 	my_slot->listening = false;
+	pmon_show_own_settings(my_slot);
 	pmon_accept_requests(slot);
 	pg_write_barrier();
 	pg_atomic_fetch_or_u64(&pmon_live[slot / 64], UINT64CONST(1) << (slot % 64));
@@ -418,6 +420,7 @@ pmon_utility_hook(PlannedStmt *pstmt, const char *queryString,
 void
 pmon_install_session_hooks(void)
 {
+	pmon_follow_own_settings();
 	prev_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = pmon_utility_hook;
 	prev_executor_start_hook = ExecutorStart_hook;

@@ -15,6 +15,7 @@
 #include "libpq/libpq.h"
 #include "storage/latch.h"
 #include "storage/procsignal.h"
+#include "utils/snapmgr.h"
 
 #include "shared/end_request.h"
 #include "shared/shared_state.h"
@@ -35,6 +36,20 @@ input_has_arrived(void)
 		return true;
 	return recv(MyProcPort->sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
 		(errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+/*
+ * Has the session said, or shown, that it must not be ended in this state?
+ * Who asks has looked for it, but may have looked just before it was so.
+ */
+static bool
+is_exempt(bool idle)
+{
+	uint8		own_timeout = idle ? PMON_OWN_IDLE_TIMEOUT :
+	PMON_OWN_IN_TRANSACTION_TIMEOUT;
+
+	return (my_slot->own_timeouts & own_timeout) != 0 ||
+		XactHasExportedSnapshots();
 }
 
 /*
@@ -67,6 +82,8 @@ decide(void)
 	if ((uint64) entry->st_state_start_timestamp !=
 		pg_atomic_read_u64(&my_slot->request_token))
 		return PMON_REQUEST_SPARED_STATE;
+	if (is_exempt(idle))
+		return PMON_REQUEST_SPARED_EXEMPT;
 
 	/* it may be catching up with notifications */
 	if (idle && IsTransactionOrTransactionBlock())

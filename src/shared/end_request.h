@@ -31,6 +31,7 @@ typedef enum PmonRequest
 	PMON_REQUEST_ACCEPTED,
 	PMON_REQUEST_SPARED_STATE,	/* it is not in that idle period any more */
 	PMON_REQUEST_SPARED_INPUT,	/* its client has sent something */
+	PMON_REQUEST_SPARED_EXEMPT, /* it has become exempt */
 	PMON_REQUEST_SPARED_EXITING,	/* it is ending anyway */
 	PMON_REQUEST_SPARED_BUSY	/* it can not be interrupted at this moment */
 } PmonRequest;

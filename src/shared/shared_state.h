@@ -129,6 +129,10 @@ typedef struct PmonMembership
 	uint32		group_id;		/* PmonGroup.id of that group */
 } PmonMembership;
 
+/* Which of core's timeouts a session has turned off for itself */
+#define PMON_OWN_IDLE_TIMEOUT			0x01
+#define PMON_OWN_IN_TRANSACTION_TIMEOUT	0x02
+
 /*
  * One a backend, at its place in the status array.  pid is set before the
  * slot's live bit and cleared after it.  group_since is written by the session
@@ -142,6 +146,7 @@ typedef struct PmonSlot
 	TimestampTz group_since;	/* when the session entered the group */
 	bool		superuser;		/* set at login */
 	volatile bool listening;	/* to any channel; set by the session */
+	volatile uint8 own_timeouts;	/* bits below; likewise */
 
 	/* a request to end the session; see end_request.h */
 	pg_atomic_uint32 request;

@@ -41,6 +41,9 @@ pmon_outcome(int answer, const char **detail)
 		case PMON_REQUEST_SPARED_STATE:
 			*detail = "the session is busy, or has been";
 			return PMON_OUTCOME_SPARED;
+		case PMON_REQUEST_SPARED_EXEMPT:
+			*detail = "the session has become exempt";
+			return PMON_OUTCOME_SPARED;
 		case PMON_REQUEST_SPARED_INPUT:
 			*detail = "the client has sent its next message";
 			return PMON_OUTCOME_SPARED;

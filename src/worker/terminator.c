@@ -54,6 +54,7 @@ static TimestampTz *failed;		/* by slot: the idle period not to ask about */
 static TimestampTz *dry_run;	/* by slot: the idle period that is recorded */
 static TimestampTz *spared;		/* likewise */
 static TimestampTz *locked;		/* likewise: an advisory lock was found in it */
+static TimestampTz *exported;	/* likewise: an exported snapshot */
 static MemoryContext lock_context;
 
 void
@@ -65,6 +66,7 @@ pmon_termination_init(void)
 	dry_run = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	spared = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	locked = palloc0(sizeof(TimestampTz) * pmon->max_backends);
+	exported = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	lock_context = AllocSetContextCreate(CurrentMemoryContext,
 										 "pool_monitor locks",
 										 ALLOCSET_DEFAULT_SIZES);
@@ -147,11 +149,11 @@ read_session(int slot, PmonIdleSession *session)
 	session->state = current.state;
 	session->state_change = current.state_change;
 	session->backend_start = current.backend_start;
-	session->superuser = pmon_slots[slot].superuser;
-	session->listening = pmon_slots[slot].listening;
+	pmon_read_slot_flags(session);
 
-	/* while it is idle it can not release a lock */
+	/* while it is idle it can not release anything */
 	session->advisory_lock = locked[slot] == current.state_change;
+	session->exported_snapshot = exported[slot] == current.state_change;
 	return true;
 }
 
@@ -190,16 +192,16 @@ judge_sessions(const PmonIdlePolicy *policy, int n)
 }
 
 /*
- * Mark advisory locks in a context of its own, since the worker lives for long.  What is
- * found is remembered, so that one session with a lock does not make us read
- * all locks of the server with every sample.
+ * Mark who holds what others would miss, in a context of its own, since the
+ * worker lives for long.  What is found is remembered, so that one session
+ * with a lock does not make us read all locks of the server with every sample.
  */
 static void
-mark_advisory_locks(int n)
+mark_holders(int n)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(lock_context);
 
-	pmon_mark_advisory_locks(sessions, n);
+	pmon_mark_holders(sessions, n);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextReset(lock_context);
 
@@ -207,6 +209,8 @@ mark_advisory_locks(int n)
 	{
 		if (sessions[i].advisory_lock)
 			locked[sessions[i].slot] = sessions[i].state_change;
+		if (sessions[i].exported_snapshot)
+			exported[sessions[i].slot] = sessions[i].state_change;
 	}
 }
 
@@ -251,7 +255,7 @@ pmon_end_idle_sessions(void)
 	if (pmon_choose_sessions(&policy, sessions, n) == 0)
 		return;
 
-	mark_advisory_locks(n);
+	mark_holders(n);
 	judge_sessions(&policy, n);
 	if (pmon_choose_sessions(&policy, sessions, n) == 0)
 		return;

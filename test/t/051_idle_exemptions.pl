@@ -12,7 +12,8 @@ use Test::More;
 my $node = PoolMonitor::new_node(
 	'exemptions',
 	extension => 1,
-	conf => "max_connections = 40\npool_monitor.sample_interval = '20ms'\npool_monitor.idle_timeout = '1h'\n"
+	conf => "max_connections = 40\nmax_prepared_transactions = 2\n"
+	  . "pool_monitor.sample_interval = '20ms'\npool_monitor.idle_timeout = '1h'\n"
 	  . "pool_monitor.idle_in_transaction_timeout = '1h'\n");
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN; CREATE ROLE chief LOGIN SUPERUSER');
 $node->safe_psql('postgres', "CREATE FUNCTION listen_and_fail() RETURNS void LANGUAGE plpgsql AS
@@ -146,6 +147,59 @@ follows(
 	[ 'DISCARD ALL', '-', 'but not DISCARD ALL' ]);
 $client->quit;
 
+# Core's timeouts, turned off by the session itself
+$node->safe_psql('postgres', "CREATE ROLE calm LOGIN; ALTER ROLE calm SET idle_session_timeout = 0;
+	ALTER ROLE calm SET idle_in_transaction_session_timeout = 0;
+	CREATE FUNCTION calmly() RETURNS void LANGUAGE sql SET idle_in_transaction_session_timeout = 0 AS 'SELECT'");
+$client = client('own settings');
+follows(
+	$client,
+	[ 'SET idle_in_transaction_session_timeout = 0', '-', 'the timeout of transactions is none for the idle' ],
+	[ 'BEGIN', 'own setting', 'but in a transaction it exempts' ],
+	[ 'SELECT 1/0', 'own setting', 'also in an aborted one' ],
+	[ 'ROLLBACK; RESET idle_in_transaction_session_timeout; BEGIN', '-', 'until it is reset' ],
+	[ 'SET LOCAL idle_in_transaction_session_timeout = 0', 'own setting', 'SET LOCAL counts at once' ],
+	[ 'COMMIT; BEGIN', '-', 'and until the end of its transaction' ],
+	[ "SELECT set_config('idle_in_transaction_session_timeout', '0', false)", 'own setting', 'so does set_config()' ],
+	[ 'ROLLBACK; BEGIN', '-', 'which a rollback undoes' ],
+	[ 'SAVEPOINT s; SET idle_in_transaction_session_timeout = 0', 'own setting', 'after a savepoint' ],
+	[ 'ROLLBACK TO s', '-', 'a rollback to it is enough' ],
+	[ 'SELECT calmly()', '-', 'the setting of a function ends with it' ],
+	[ 'SET idle_in_transaction_session_timeout = 3600000', '-', 'another value than 0 is none' ],
+	[ 'SET idle_in_transaction_session_timeout TO DEFAULT', '-', 'nor is the default' ],
+	[ 'COMMIT; SET idle_session_timeout = 0', 'own setting', 'the timeout of the idle exempts the idle' ],
+	[ 'BEGIN', '-', 'not in a transaction' ],
+	[ "COMMIT AND CHAIN; SET idle_in_transaction_session_timeout TO 0; PREPARE TRANSACTION 'own'", 'own setting', 'a transaction that is prepared' ],
+	[ "ROLLBACK PREPARED 'own'; BEGIN", 'own setting', 'commits its settings' ],
+	[ 'COMMIT', 'own setting', 'its end is the end of that' ],
+	[ 'DISCARD ALL', '-', 'DISCARD ALL ends all of it' ]);
+$client->quit;
+$client = client('start-up', options => '-c idle_session_timeout=0');
+follows(
+	$client,
+	[ '', 'own setting', 'the start-up packet counts' ],
+	[ 'SET idle_session_timeout = 1000000', '-', 'until something else is set' ],
+	[ 'RESET idle_session_timeout', 'own setting', 'RESET goes back to it' ]);
+$client->quit;
+$client = client('by role', user => 'calm');
+follows(
+	$client,
+	[ '', '-', "a role's setting does not exempt" ],
+	[ 'BEGIN', '-', 'in no state' ],
+	[ 'SET idle_in_transaction_session_timeout = 0', 'own setting', 'to set the same value oneself does' ]);
+$client->quit;
+
+# Snapshots
+$client = client('exports');
+follows(
+	$client,
+	[ 'BEGIN ISOLATION LEVEL REPEATABLE READ', '-', 'a transaction like others' ],
+	[ 'SELECT pg_export_snapshot()', 'exported snapshot', 'that exports its snapshot' ],
+	[ 'SELECT pg_export_snapshot(); SELECT 1', 'exported snapshot', 'or two' ],
+	[ 'COMMIT', '-', 'for as long as it lasts' ],
+	[ 'BEGIN; SAVEPOINT s; RELEASE s; SELECT 1', '-', 'the next one has exported nothing' ]);
+$client->quit;
+
 # Other reasons
 $client = PoolMonitor::Wire->new($node, user => 'chief', appname => 'chief');
 is(exempt($client), 'superuser', 'a superuser is exempt');
@@ -167,7 +221,11 @@ my %kept = (
 	pool => client('pool'),
 	chief => $client,
 	transaction => client('transaction'),
+	own => client('own'),
+	exports => client('exports'),
 	dark => PoolMonitor::Wire->new($node, user => 'chief', appname => 'dark', options => '-c track_activities=off'));
+$kept{own}->query('SET idle_session_timeout = 0');
+$kept{exports}->query('BEGIN; SELECT pg_export_snapshot()');
 $kept{listens}->query('LISTEN a');
 $kept{locked}->query('SELECT pg_advisory_lock(2)');
 $kept{transaction}->query('LISTEN a');
@@ -191,6 +249,49 @@ is( $node->safe_psql('postgres',
 		"SELECT string_agg(DISTINCT application_name, ' ') FROM pool_monitor_terminations"),
 	'plain',
 	'and nothing was decided about any of them');
+
+# A dump in several processes.  Its leader holds the locks of all tables, and is
+# idle in transaction while others read them.  Two that are slow keep both of
+# them busy while the third would be emptied.
+$node->safe_psql('postgres', q{
+	CREATE TABLE slow_1 AS SELECT g AS i FROM generate_series(1, 5000) g;
+	CREATE TABLE slow_2 AS SELECT * FROM slow_1;
+	CREATE TABLE later AS SELECT g AS i FROM generate_series(1, 1000) g;
+	ANALYZE;
+	CREATE FUNCTION wait_for_test() RETURNS boolean LANGUAGE plpgsql STABLE AS
+		'BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN true; END';
+	ALTER TABLE slow_1 ENABLE ROW LEVEL SECURITY;
+	ALTER TABLE slow_2 ENABLE ROW LEVEL SECURITY;
+	CREATE POLICY slow ON slow_1 USING ((SELECT wait_for_test()));
+	CREATE POLICY slow ON slow_2 USING ((SELECT wait_for_test()));
+	GRANT pg_read_all_data TO app;
+});
+$kept{chief}->query('SELECT pg_advisory_lock(42)');
+my $folder = PostgreSQL::Test::Utils::tempdir() . '/dump';
+my $log = '';
+my $dump = IPC::Run::start(
+	[ 'pg_dump', '-U', 'app', '-Fd', '-j', '2', '--enable-row-security', '-f', $folder,
+		'-t', 'slow_*', '-t', 'later', $node->connstr('postgres') . ' application_name=pg_dump' ],
+	'<', \undef, '>&', \$log);
+PoolMonitor::wait_until($node,
+	"SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted",
+	'both processes of a dump are busy');
+PoolMonitor::wait_until($node,
+	"SELECT NOT EXISTS (SELECT FROM pool_monitor_sessions WHERE application_name = 'pg_dump'"
+	  . " AND state = 'idle in transaction' AND state_age < '200 ms')",
+	'the leader has been idle for longer than the limit');
+is( $node->safe_psql('postgres',
+		"SELECT exempt FROM pool_monitor_sessions WHERE application_name = 'pg_dump' AND state = 'idle in transaction'"),
+	'own setting',
+	'it is there, and exempt');
+my (undef, undef, $stderr) = $node->psql('postgres', "SET lock_timeout = '1ms'; TRUNCATE later");
+like($stderr, qr/canceling statement due to lock timeout/, 'so nobody can empty a table that is still to come');
+$kept{chief}->query('SELECT pg_advisory_unlock(42)');
+ok($dump->finish, 'the dump succeeds') || diag($log);
+$node->safe_psql('postgres', 'TRUNCATE later');
+$node->command_ok([ 'pg_restore', '-d', $node->connstr('postgres'), '--data-only', '-t', 'later', $folder ],
+	'it is restored from the dump');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM later'), '1000', 'with all its rows');
 
 # An exemption that ends
 $kept{listens}->send_query('UNLISTEN *');

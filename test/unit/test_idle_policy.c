@@ -133,6 +133,9 @@ typedef struct Case
 	bool		superuser;
 	bool		listening;
 	bool		advisory_lock;
+	bool		own_idle_timeout;
+	bool		own_in_transaction_timeout;
+	bool		exported_snapshot;
 	bool		terminate_superusers;
 
 	/* expected */
@@ -258,6 +261,31 @@ static const Case cases[] = {
 		{1000, 0, 0}, NO_POOL, IDLE, 5000, 5000,.advisory_lock = true,
 		.reason = PMON_END_IDLE,.exempt = PMON_EXEMPT_ADVISORY_LOCK,
 	.limit = 1000,.ends_in = NEVER},
+	{"a session that has turned off core's timeout of the idle is exempt",
+		{1000, 0, 1000}, NO_POOL, IDLE, 5000, 5000,.own_idle_timeout = true,
+		.listening = true,.reason = PMON_END_IDLE,
+	.exempt = PMON_EXEMPT_OWN_SETTING,.limit = 1000,.ends_in = NEVER},
+	{"also from the lifetime",
+		{0, 0, 1000}, NO_POOL, IDLE, 5000, 5000,.own_idle_timeout = true,
+		.reason = PMON_END_LIFETIME,.exempt = PMON_EXEMPT_OWN_SETTING,
+	.limit = 1000,.ends_in = NEVER},
+	{"not in a transaction",
+		{0, 1000, 0}, NO_POOL, IN_XACT, 5000, 5000,.own_idle_timeout = true,
+		.reason = PMON_END_IDLE_IN_TRANSACTION,.limit = 1000,
+	.ends_in = -4000,.due = true},
+	{"where it is the timeout of transactions that counts",
+		{0, 1000, 0}, NO_POOL, ABORTED, 5000, 5000,
+		.own_in_transaction_timeout = true,
+		.reason = PMON_END_IDLE_IN_TRANSACTION,
+	.exempt = PMON_EXEMPT_OWN_SETTING,.limit = 1000,.ends_in = NEVER},
+	{"but not when it is idle",
+		{1000, 0, 0}, NO_POOL, IDLE, 5000, 5000,
+		.own_in_transaction_timeout = true,.reason = PMON_END_IDLE,
+	.limit = 1000,.ends_in = -4000,.due = true},
+	{"a session that has exported its snapshot is exempt",
+		{0, 1000, 0}, NO_POOL, IN_XACT, 5000, 5000,.exported_snapshot = true,
+		.reason = PMON_END_IDLE_IN_TRANSACTION,
+	.exempt = PMON_EXEMPT_EXPORTED_SNAPSHOT,.limit = 1000,.ends_in = NEVER},
 	{"a superuser is that first",
 		{1000, 0, 0}, NO_POOL, IDLE, 5000, 5000,.superuser = true,
 		.listening = true,.advisory_lock = true,.reason = PMON_END_IDLE,
@@ -368,6 +396,9 @@ test_cases(void)
 		session->superuser = c->superuser;
 		session->listening = c->listening;
 		session->advisory_lock = c->advisory_lock;
+		session->own_idle_timeout = c->own_idle_timeout;
+		session->own_in_transaction_timeout = c->own_in_transaction_timeout;
+		session->exported_snapshot = c->exported_snapshot;
 		if (has_pool(c))
 		{
 			PmonPool   *pool = add_pool();

@@ -127,6 +127,12 @@ static const Accepted accepted[] = {
 	{"a: max_lifetime=30d", "a: max_lifetime=30d"},
 	{"a: max_lifetime=36500d", "a: max_lifetime=36500d"},
 	{"a: max_lifetime=3153600000000", "a: max_lifetime=36500d"},
+
+	/* never */
+	{"a: terminate=never", "a: terminate=never"},
+	{"a: keep_idle=2 terminate=\"never\" user=backup", "a: user=backup terminate=never keep_idle=2"},
+	{"a: idle_timeout=0 idle_in_transaction_timeout=0 max_lifetime=0", "a: terminate=never"},
+	{"a: idle_timeout=0 idle_in_transaction_timeout=0", "a: idle_timeout=0 idle_in_transaction_timeout=0"},
 };
 
 static void
@@ -299,6 +305,16 @@ static const Refused refused[] = {
 	{"a: user=u instances=2; b:", 11, "a", "instances", "\"instances\" needs \"size\"", false},
 	{"a: size=0", 4, "a", "size", "size and overflow are both 0", true},
 	{"a: overflow=0 size=0", 15, "a", "size", "size and overflow are both 0", true},
+	{"a: terminate=never max_lifetime=1h", 20, "a", "max_lifetime",
+	"\"max_lifetime\" contradicts \"terminate=never\"", false},
+	{"a: idle_timeout=0 terminate=never", 4, "a", "idle_timeout",
+	"\"idle_timeout\" contradicts \"terminate=never\"", false},
+	{"a: idle_in_transaction_timeout=0 terminate=never; b:", 4, "a", "idle_in_transaction_timeout",
+	"\"idle_in_transaction_timeout\" contradicts \"terminate=never\"", false},
+	{"a: terminate=always", 14, "a", "terminate", "\"always\" is not \"never\"", true},
+	{"a: terminate=Never", 14, "a", "terminate", "\"Never\" is not \"never\"", true},
+	{"a: terminate=\"\"", 14, "a", "terminate", "\"\" is not \"never\"", true},
+	{"a: terminate=never terminate=never", 20, "a", "terminate", "key \"terminate\" is given twice", false},
 };
 
 static void
@@ -427,10 +443,11 @@ static void
 test_fields(void)
 {
 	PmonPoolsError error;
-	PmonPools  *pools = parse("x: user=\"\"; y: size=1 client=::ffff:10.0.0.0/104; z: idle_timeout=1s", &error);
+	PmonPools  *pools = parse("x: user=\"\"; y: size=1 client=::ffff:10.0.0.0/104; z: idle_timeout=1s; n: terminate=never", &error);
 	const PmonPool *x = &pools->pools[0];
 	const PmonPool *y = &pools->pools[1];
 	const PmonPool *z = &pools->pools[2];
+	const PmonPool *n = &pools->pools[3];
 
 	ok(x->has_user && !x->has_application && !x->has_database,
 	   "an empty pattern is a condition, one left out is none");
@@ -438,6 +455,8 @@ test_fields(void)
 	   "a pool without a size is only a policy");
 	ok(x->idle_timeout == -1 && x->idle_in_transaction_timeout == -1 && x->max_lifetime == -1,
 	   "a timeout left out is the global setting");
+	ok(n->idle_timeout == 0 && n->idle_in_transaction_timeout == 0 && n->max_lifetime == 0,
+	   "terminate=never turns off all three limits");
 	ok(y->client.kind == PMON_CLIENT_INET4 && y->client.bits == 8 && y->client.address[0] == 10,
 	   "a network of IPv4-mapped addresses is the IPv4 network");
 	is_str(y->client_text, "::ffff:10.0.0.0/104", "a network is kept as it was written");
