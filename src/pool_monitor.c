@@ -44,6 +44,7 @@
  *		settings			the settings
  *		shared_state		what is in shared memory, and what protects it
  *		status_array		reads the server's status array
+ *		hold_counters		how long transactions held connections
  *		groups				groups and applications: found, made, folded
  *		group_snapshot		a copy of all groups
  *		rejections			logins that were refused

@@ -3,6 +3,8 @@
  * hold_histogram.c
  *	  Buckets of hold times, and percentiles out of them.
  *
+ * See hold_histogram.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -12,23 +14,6 @@
 #include "port/pg_bitutils.h"
 
 #include "pure/hold_histogram.h"
-
-int
-pmon_hold_bucket(uint64 microseconds)
-{
-	int			top_bit;
-
-	if (microseconds < PMON_HOLD_SUB_BUCKETS)
-		return (int) microseconds;
-
-	top_bit = pg_leftmost_one_pos64(microseconds);
-	if (top_bit >= PMON_HOLD_MAX_BITS)
-		return PMON_HOLD_BUCKETS - 1;
-
-	return ((top_bit - PMON_HOLD_SUB_BITS + 1) << PMON_HOLD_SUB_BITS) +
-		(int) ((microseconds >> (top_bit - PMON_HOLD_SUB_BITS)) &
-			   (PMON_HOLD_SUB_BUCKETS - 1));
-}
 
 uint64
 pmon_hold_bucket_start(int bucket)
@@ -42,24 +27,39 @@ pmon_hold_bucket_start(int bucket)
 }
 
 int
-pmon_packed_buckets(uint64 octaves)
+pmon_histogram_length(uint64 octaves)
 {
 	return pg_popcount64(octaves) << PMON_HOLD_SUB_BITS;
 }
 
 void
-pmon_add_buckets(uint64 *totals, uint64 octaves,
-				 const uint64 *more, uint64 more_octaves)
+pmon_histogram_add(PmonHistogram *histogram, const PmonHistogram *more)
 {
-	for (uint64 left = octaves & more_octaves; left != 0; left &= left - 1)
+	for (uint64 left = histogram->octaves & more->octaves; left != 0; left &= left - 1)
 	{
 		uint64		below = (left & -left) - 1;
-		uint64	   *to = totals + pmon_packed_buckets(octaves & below);
-		const uint64 *from = more + pmon_packed_buckets(more_octaves & below);
+		uint64	   *to = histogram->counts +
+		pmon_histogram_length(histogram->octaves & below);
+		const uint64 *from = more->counts +
+		pmon_histogram_length(more->octaves & below);
 
 		for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
 			to[i] += from[i];
 	}
+}
+
+uint64
+pmon_histogram_take(PmonHistogram *histogram, int end)
+{
+	uint64		sum = 0;
+
+	while (histogram->octaves & (PmonOctaveBit(end) - 1))
+	{
+		for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
+			sum += *histogram->counts++;
+		histogram->octaves &= histogram->octaves - 1;
+	}
+	return sum;
 }
 
 /*
@@ -76,10 +76,10 @@ bucket_midpoint(int bucket, uint64 max)
 }
 
 double
-pmon_hold_percentile(const uint64 *counts, uint64 octaves, double fraction,
-					 uint64 max)
+pmon_hold_percentile(const PmonHistogram *histogram, double fraction, uint64 max)
 {
-	int			ncounts = pmon_packed_buckets(octaves);
+	const uint64 *counts = histogram->counts;
+	int			ncounts = pmon_histogram_length(histogram->octaves);
 	uint64		total = 0;
 	uint64		seen = 0;
 	double		rank;
@@ -94,7 +94,7 @@ pmon_hold_percentile(const uint64 *counts, uint64 octaves, double fraction,
 	if (rank < 1)
 		rank = 1;
 
-	for (uint64 left = octaves; left != 0; left &= left - 1)
+	for (uint64 left = histogram->octaves; left != 0; left &= left - 1)
 	{
 		int			first = PmonHoldOctaveBucket(pg_rightmost_one_pos64(left));
 

@@ -15,6 +15,8 @@
 #ifndef PMON_HOLD_HISTOGRAM_H
 #define PMON_HOLD_HISTOGRAM_H
 
+#include "port/pg_bitutils.h"
+
 #define PMON_HOLD_SUB_BITS		3
 #define PMON_HOLD_MAX_BITS		37
 #define PMON_HOLD_BUCKETS \
@@ -25,39 +27,64 @@
 #define PmonHoldOctave(bucket)	((bucket) >> PMON_HOLD_SUB_BITS)
 #define PmonHoldOctaveBucket(octave)	((octave) << PMON_HOLD_SUB_BITS)
 
-/*
- * Most hold times of an application are in a few octaves.  So buckets are
- * passed around packed: those of the octaves in a mask, from the lowest on,
- * and none of the others, which are all zero.  With PMON_ALL_OCTAVES that is
- * each bucket at its own place.
- */
 #define PMON_HOLD_OCTAVES		(PMON_HOLD_BUCKETS >> PMON_HOLD_SUB_BITS)
 #define PMON_ALL_OCTAVES		((UINT64CONST(1) << PMON_HOLD_OCTAVES) - 1)
 #define PmonOctaveBit(octave)	(UINT64CONST(1) << (octave))
 
+/*
+ * Counts of buckets.  Most hold times of an application are in a few octaves,
+ * so a histogram has only those in its mask, from the lowest on, and none of
+ * the others, which are all zero: a tenth of what a reader of many groups
+ * would have to copy otherwise, and hold in memory.  With PMON_ALL_OCTAVES it
+ * has each bucket at its own place.
+ */
+typedef struct PmonHistogram
+{
+	uint64		octaves;
+	uint64	   *counts;
+} PmonHistogram;
+
+/* How many counts a histogram with those octaves has. */
+extern int	pmon_histogram_length(uint64 octaves);
+
+/* Add counts.  What has no place there is not added. */
+extern void pmon_histogram_add(PmonHistogram *histogram,
+							   const PmonHistogram *more);
+
+/*
+ * Take the octaves below end off the histogram, which goes on from there, and
+ * return the sum of their counts.
+ */
+extern uint64 pmon_histogram_take(PmonHistogram *histogram, int end);
+
 /* The bucket of a hold time in microseconds: 0 to PMON_HOLD_BUCKETS - 1. */
-extern int	pmon_hold_bucket(uint64 microseconds);
+static inline int
+pmon_hold_bucket(uint64 microseconds)
+{
+	int			top_bit;
+
+	if (microseconds < PMON_HOLD_SUB_BUCKETS)
+		return (int) microseconds;
+
+	top_bit = pg_leftmost_one_pos64(microseconds);
+	if (top_bit >= PMON_HOLD_MAX_BITS)
+		return PMON_HOLD_BUCKETS - 1;
+
+	return ((top_bit - PMON_HOLD_SUB_BITS + 1) << PMON_HOLD_SUB_BITS) +
+		(int) ((microseconds >> (top_bit - PMON_HOLD_SUB_BITS)) &
+			   (PMON_HOLD_SUB_BUCKETS - 1));
+}
 
 /* The smallest hold time of a bucket, in microseconds. */
 extern uint64 pmon_hold_bucket_start(int bucket);
-
-/* The number of buckets that are left when packed with these octaves. */
-extern int	pmon_packed_buckets(uint64 octaves);
-
-/*
- * Add buckets packed with more_octaves to those packed with octaves.  What
- * has no place there is not added.
- */
-extern void pmon_add_buckets(uint64 *totals, uint64 octaves,
-							 const uint64 *more, uint64 more_octaves);
 
 /*
  * The hold time in microseconds below or at which a fraction (0 to 1) of the
  * counted hold times lie: the midpoint of the bucket that holds the one of
  * that rank, never above max, the largest hold time.  -1 when nothing is
- * counted.  counts are packed with octaves.
+ * counted.
  */
-extern double pmon_hold_percentile(const uint64 *counts, uint64 octaves,
+extern double pmon_hold_percentile(const PmonHistogram *histogram,
 								   double fraction, uint64 max);
 
 #endif							/* PMON_HOLD_HISTOGRAM_H */

@@ -315,24 +315,11 @@ pmon_add_enumeration(PmonExposition *exposition, const PmonLabels *labels,
 	}
 }
 
-/* The sum of all counts up to an octave; *counts and *octaves go on from there. */
-static uint64
-take_octaves(const uint64 **counts, uint64 *octaves, int end)
-{
-	uint64		sum = 0;
-
-	for (; *octaves & (PmonOctaveBit(end) - 1); *octaves &= *octaves - 1)
-	{
-		for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
-			sum += *(*counts)++;
-	}
-	return sum;
-}
-
 void
 pmon_add_histogram(PmonExposition *exposition, const PmonLabels *labels,
-				   const uint64 *counts, uint64 octaves, uint64 sum)
+				   const PmonHistogram *histogram, uint64 sum)
 {
+	PmonHistogram rest = *histogram;
 	uint64		below = 0;
 
 	/* a bound is a power of two, so it is where an octave starts */
@@ -341,13 +328,13 @@ pmon_add_histogram(PmonExposition *exposition, const PmonLabels *labels,
 		uint64		bound = UINT64CONST(1) << hold_bounds[i];
 		char		le[MAX_NUMBER];
 
-		below += take_octaves(&counts, &octaves, PmonHoldOctave(pmon_hold_bucket(bound)));
+		below += pmon_histogram_take(&rest, PmonHoldOctave(pmon_hold_bucket(bound)));
 		put_series(exposition, "_bucket", labels, "le",
 				   format_decimal(le, bound - 1, PMON_MICROSECONDS));
 		put_decimal(exposition, below, PMON_WHOLE);
 	}
 
-	below += take_octaves(&counts, &octaves, PMON_HOLD_OCTAVES);
+	below += pmon_histogram_take(&rest, PMON_HOLD_OCTAVES);
 	put_series(exposition, "_bucket", labels, "le", "+Inf");
 	put_decimal(exposition, below, PMON_WHOLE);
 	put_series(exposition, "_count", labels, NULL, NULL);

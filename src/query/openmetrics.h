@@ -147,12 +147,12 @@ extern void pmon_add_enumeration(PmonExposition *exposition,
 								 int current);
 
 /*
- * Add a histogram of hold times: the counts of its buckets, packed with
- * octaves, and the sum of the times in microseconds.
+ * Add a histogram of hold times: the counts of its buckets, and the sum
+ * of the times in microseconds.
  */
 extern void pmon_add_histogram(PmonExposition *exposition,
-							   const PmonLabels *labels, const uint64 *counts,
-							   uint64 octaves, uint64 sum);
+							   const PmonLabels *labels,
+							   const PmonHistogram *histogram, uint64 sum);
 
 /* A family with a single sample and no labels */
 extern void pmon_add_metric(PmonExposition *exposition, PmonMetric metric,

@@ -130,16 +130,13 @@ pmon_add_series_buckets(const PmonGroupSnapshot *snapshot, PmonSeriesGroup **int
 	for (int i = 0; i < snapshot->ngroups; i++)
 	{
 		PmonSeriesGroup *group = into[i];
-		uint64		octaves;
 
 		if (group == NULL)
 			continue;
 		if (group->merged_into != NULL)
 			group = group->merged_into;
-		octaves = group->counters.hold.octaves;
-		if (group->buckets == NULL)
-			group->buckets = palloc0(sizeof(uint64) * pmon_packed_buckets(octaves));
-		pmon_add_buckets(group->buckets, octaves, snapshot->buckets[i],
-						 snapshot->groups[i].counters.hold.octaves);
+		if (group->histogram.counts == NULL)
+			group->histogram = pmon_make_histogram(group->counters.hold.octaves);
+		pmon_histogram_add(&group->histogram, &snapshot->histograms[i]);
 	}
 }

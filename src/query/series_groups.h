@@ -41,7 +41,7 @@ typedef struct PmonSeriesGroup
 	int			sessions_by_state[PMON_STATES];
 	int			walsenders_by_state[PMON_STATES];
 	PmonCounters counters;
-	uint64	   *buckets;		/* packed with counters.hold.octaves */
+	PmonHistogram histogram;
 	struct PmonSeriesGroup *merged_into;
 	uint64		rejected[PMON_REJECT_REASONS];
 	uint64		rejected_in_all;

@@ -11,7 +11,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
-#include "sparkline.h"
+#include "query/sparkline.h"
 
 #define LEVELS	8
 

@@ -31,7 +31,7 @@ typedef struct Entry
 	PmonGroupKey key;
 	PmonCounts	live;
 	PmonCounters counters;
-	uint64	   *buckets;		/* packed with counters.hold.octaves */
+	PmonHistogram histogram;
 	int			ngroups;		/* groups that were added */
 	PmonPeak	peak_connections;
 	PmonPeak	peak_checked_out;
@@ -93,17 +93,6 @@ is_empty(const PmonGroup *group)
 		group->counters.sessions == 0 && group->counters.hold.transactions == 0;
 }
 
-/* Add the packed buckets of one of several groups. */
-static void
-add_buckets(Entry *entry, const uint64 *more, uint64 more_octaves)
-{
-	uint64		octaves = entry->counters.hold.octaves;
-
-	if (entry->buckets == NULL)
-		entry->buckets = palloc0(sizeof(uint64) * pmon_packed_buckets(octaves));
-	pmon_add_buckets(entry->buckets, octaves, more, more_octaves);
-}
-
 static void
 add_groups(Table *table)
 {
@@ -127,14 +116,18 @@ add_groups(Table *table)
 	/* the octaves of an entry are known now */
 	for (int i = 0; i < snapshot->ngroups; i++)
 	{
-		uint64		octaves = snapshot->groups[i].counters.hold.octaves;
+		Entry	   *entry = entries[i];
 
-		if (entries[i] == NULL)
+		if (entry == NULL)
 			continue;
-		if (entries[i]->ngroups == 1)
-			entries[i]->buckets = snapshot->buckets[i];
-		else
-			add_buckets(entries[i], snapshot->buckets[i], octaves);
+		if (entry->ngroups == 1)
+		{
+			entry->histogram = snapshot->histograms[i];
+			continue;
+		}
+		if (entry->histogram.counts == NULL)
+			entry->histogram = pmon_make_histogram(entry->counters.hold.octaves);
+		pmon_histogram_add(&entry->histogram, &snapshot->histograms[i]);
 	}
 }
 
@@ -251,8 +244,7 @@ put_recorded_columns(PmonRow *row, const Entry *entry)
 	pmon_put_milliseconds(row, counters->session_time);
 	pmon_put_milliseconds(row, hold->time_sum);
 	for (int i = 0; i < lengthof(percentiles); i++)
-		pmon_put_milliseconds(row, pmon_hold_percentile(entry->buckets,
-														hold->octaves,
+		pmon_put_milliseconds(row, pmon_hold_percentile(&entry->histogram,
 														percentiles[i],
 														hold->time_max));
 	pmon_put_milliseconds(row, hold->transactions > 0 ? (double) hold->time_max : -1);

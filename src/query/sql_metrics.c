@@ -376,8 +376,7 @@ put_hold_times(PmonExposition *out, const PmonSeriesTable *table)
 		PmonLabels	labels;
 
 		label_names(&labels, &group->names);
-		pmon_add_histogram(out, &labels, group->buckets,
-						   group->counters.hold.octaves,
+		pmon_add_histogram(out, &labels, &group->histogram,
 						   group->counters.hold.time_sum);
 	}
 }

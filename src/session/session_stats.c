@@ -105,11 +105,12 @@ leave_group(TimestampTz now)
 {
 	PmonGroup  *group = &pmon_groups[my_group];
 	TimestampTz since = Max(my_slot->group_since, group->counted_since);
+	PmonHistogram all = {PMON_ALL_OCTAVES, pmon_group_buckets[my_group]};
 	int			slot = my_slot - pmon_slots;
 
-	pmon_add_slot(&group->counters.hold, slot);
-	pmon_add_slot_buckets(pmon_group_buckets[my_group], PMON_ALL_OCTAVES, slot);
-	pmon_clear_slot(my_slot);
+	pmon_add_hold_counters(&group->counters.hold, &my_slot->hold, group->generation);
+	pmon_add_hold_buckets(&all, &my_slot->hold, group->generation);
+	pmon_clear_hold_counters(&my_slot->hold);
 	if (now > since)
 		group->counters.session_time += now - since;
 	pmon_leave_group(my_group, now);
@@ -145,57 +146,6 @@ change_group(void)
 	LWLockRelease(PmonLock());
 }
 
-/* Add to a counter that only this session writes: no atomic addition needed */
-static inline void
-add(pg_atomic_uint64 *counter, uint64 value)
-{
-	pg_atomic_write_u64(counter, pg_atomic_read_u64(counter) + value);
-}
-
-static inline void
-add_double(pg_atomic_uint64 *counter, double value)
-{
-	uint64		bits = pg_atomic_read_u64(counter);
-	double		sum;
-
-	memcpy(&sum, &bits, sizeof(sum));
-	sum += value;
-	memcpy(&bits, &sum, sizeof(bits));
-	pg_atomic_write_u64(counter, bits);
-}
-
-/* Count one transaction that held the connection for so many microseconds. */
-static void
-count_hold_time(uint64 hold)
-{
-	PmonHoldCounters *counters = &my_slot->hold;
-	uint32		generation = pmon_groups[my_group].generation;
-	double		milliseconds = (double) hold / 1000.0;
-	uint64		octaves;
-	int			bucket;
-
-	/* forget what a reset has declared forgotten */
-	if (my_slot->hold.generation != generation)
-	{
-		pmon_clear_slot(my_slot);
-		pg_write_barrier();
-		my_slot->hold.generation = generation;
-	}
-
-	add(&counters->transactions, 1);
-	add(&counters->time_sum, hold);
-	add_double(&counters->square_sum, milliseconds * milliseconds);
-	if (hold > pg_atomic_read_u64(&counters->time_max))
-		pg_atomic_write_u64(&counters->time_max, hold);
-
-	bucket = pmon_hold_bucket(hold);
-	octaves = pg_atomic_read_u64(&counters->octaves) |
-		PmonOctaveBit(PmonHoldOctave(bucket));
-	if (octaves != pg_atomic_read_u64(&counters->octaves))
-		pg_atomic_write_u64(&counters->octaves, octaves);
-	add(&counters->buckets[bucket], 1);
-}
-
 /* Move to another group if the application name has changed. */
 static bool
 follow_name(void)
@@ -226,7 +176,8 @@ transaction_ended(void)
 	start = Max(GetCurrentTransactionStartTimestamp(), last_end);
 	now = GetCurrentTimestamp();
 	last_end = now;
-	count_hold_time(now > start ? now - start : 0);
+	pmon_count_hold_time(&my_slot->hold, pmon_groups[my_group].generation,
+						 now > start ? now - start : 0);
 }
 
 static void
@@ -362,7 +313,7 @@ take_slot(void)
 	my_group = PMON_NONE;
 	PmonSetMembership(slot, my_group, 0);
 	pmon_client_from_sockaddr(&MyProcPort->raddr.addr, &my_slot->client_addr);
-	pmon_clear_slot(my_slot);
+	pmon_clear_hold_counters(&my_slot->hold);
 	my_slot->listening = false;
 	pmon_show_own_settings(my_slot);
 	pmon_accept_requests(slot);

@@ -125,7 +125,7 @@ allocate(PmonGroupSnapshot *snapshot, Making *making)
 
 	room->octaves = estimate_octaves(making);
 	room->octaves += room->octaves / 8 + SPARE * PMON_HOLD_OCTAVES;
-	snapshot->buckets = palloc0(sizeof(uint64 *) * room->groups);
+	snapshot->histograms = palloc0(sizeof(PmonHistogram) * room->groups);
 	making->memory = MemoryContextAllocExtended(CurrentMemoryContext,
 												sizeof(uint64) * PMON_HOLD_SUB_BUCKETS * room->octaves,
 												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -139,7 +139,7 @@ free_all(PmonGroupSnapshot *snapshot, Making *making)
 	pfree(snapshot->rejections);
 	if (making->room.octaves >= 0)
 	{
-		pfree(snapshot->buckets);
+		pfree(snapshot->histograms);
 		pfree(making->memory);
 	}
 }
@@ -180,42 +180,44 @@ add_sessions(PmonGroupSnapshot *snapshot, Making *making, TimestampTz now)
 		PmonGroup  *group = &snapshot->groups[making->copies[making->members[i].place]];
 		TimestampTz since = Max(pmon_slots[slot].group_since, group->counted_since);
 
-		pmon_add_slot(&group->counters.hold, slot);
+		pmon_add_hold_counters(&group->counters.hold, &pmon_slots[slot].hold,
+							   group->generation);
 		if (now > since)
 			group->counters.session_time += now - since;
 	}
 }
 
 /*
- * Pack the buckets of each group and of its sessions.  Returns false where the
+ * Make the histogram of each group and its sessions.  Returns false where the
  * memory does not suffice.
  */
 static bool
-copy_buckets(PmonGroupSnapshot *snapshot, Making *making)
+make_histograms(PmonGroupSnapshot *snapshot, Making *making)
 {
 	uint64	   *next = making->memory;
 	int			left = making->room.octaves;
 
 	for (int i = 0; i < snapshot->ngroups; i++)
 	{
-		uint64		octaves = snapshot->groups[i].counters.hold.octaves;
+		PmonHistogram *histogram = &snapshot->histograms[i];
+		PmonHistogram all = {PMON_ALL_OCTAVES, pmon_group_buckets[making->places[i]]};
 
-		left -= pg_popcount64(octaves);
+		histogram->octaves = snapshot->groups[i].counters.hold.octaves;
+		left -= pg_popcount64(histogram->octaves);
 		if (left < 0)
 			return false;
-		snapshot->buckets[i] = next;
-		next += pmon_packed_buckets(octaves);
-		pmon_add_buckets(snapshot->buckets[i], octaves,
-						 pmon_group_buckets[making->places[i]], PMON_ALL_OCTAVES);
+		histogram->counts = next;
+		next += pmon_histogram_length(histogram->octaves);
+		pmon_histogram_add(histogram, &all);
 	}
 
 	for (int i = 0; i < making->nmembers; i++)
 	{
 		int			copy = making->copies[making->members[i].place];
 
-		pmon_add_slot_buckets(snapshot->buckets[copy],
-							  snapshot->groups[copy].counters.hold.octaves,
-							  making->members[i].slot);
+		pmon_add_hold_buckets(&snapshot->histograms[copy],
+							  &pmon_slots[making->members[i].slot].hold,
+							  snapshot->groups[copy].generation);
 	}
 	return true;
 }
@@ -244,15 +246,25 @@ copy_all(PmonGroupSnapshot *snapshot, Making *making, TimestampTz now)
 	copy_groups(snapshot, making);
 	add_sessions(snapshot, making, now);
 	copy_rejections(snapshot);
-	return making->room.octaves < 0 || copy_buckets(snapshot, making);
+	return making->room.octaves < 0 || make_histograms(snapshot, making);
+}
+
+PmonHistogram
+pmon_make_histogram(uint64 octaves)
+{
+	PmonHistogram histogram;
+
+	histogram.octaves = octaves;
+	histogram.counts = palloc0(sizeof(uint64) * Max(pmon_histogram_length(octaves), 1));
+	return histogram;
 }
 
 PmonGroupSnapshot *
-pmon_take_snapshot(bool with_buckets)
+pmon_take_snapshot(bool with_histograms)
 {
 	PmonGroupSnapshot *snapshot = palloc0(sizeof(PmonGroupSnapshot));
 	TimestampTz now = GetCurrentTimestamp();
-	Making		making = {.room.octaves = with_buckets ? 0 : -1};
+	Making		making = {.room.octaves = with_histograms ? 0 : -1};
 	bool		done;
 
 	making.copies = palloc0(sizeof(int) * pmon->max_groups);

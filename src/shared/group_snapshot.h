@@ -14,7 +14,7 @@ typedef struct PmonGroupSnapshot
 {
 	int			ngroups;
 	PmonGroup  *groups;			/* with the counters of sessions in progress */
-	uint64	  **buckets;		/* of each, packed with its octaves, or NULL */
+	PmonHistogram *histograms;	/* of each, or NULL */
 	int			napplications;
 	PmonApplication *applications;
 	int			nrejections;
@@ -24,9 +24,12 @@ typedef struct PmonGroupSnapshot
 
 /*
  * Take a snapshot, palloc'd in the current context.  All of it is as of one
- * instant.  Where the histograms are not wanted, buckets is NULL.  Takes
+ * instant.  Where they are not wanted, histograms is NULL.  Takes
  * PmonSnapshotLock(), and PmonLock(), shared, while it copies what is in use.
  */
-extern PmonGroupSnapshot *pmon_take_snapshot(bool with_buckets);
+extern PmonGroupSnapshot *pmon_take_snapshot(bool with_histograms);
+
+/* A histogram with those octaves and no counts yet, palloc'd. */
+extern PmonHistogram pmon_make_histogram(uint64 octaves);
 
 #endif							/* PMON_GROUP_SNAPSHOT_H */

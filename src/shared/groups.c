@@ -161,22 +161,6 @@ forget_application(int place)
 	pmon->napplications--;
 }
 
-static void
-add_brief(PmonHoldBrief *brief, const PmonHoldBrief *more)
-{
-	brief->transactions += more->transactions;
-	brief->sum += more->sum;
-	brief->square_sum += more->square_sum;
-}
-
-void
-pmon_subtract_brief(PmonHoldBrief *brief, const PmonHoldBrief *less)
-{
-	brief->transactions -= less->transactions;
-	brief->sum -= less->sum;
-	brief->square_sum -= less->square_sum;
-}
-
 /*
  * Remember an application, without groups.  There is a place for it, since
  * there are as many places as groups: if need be, one that has lost its last
@@ -192,8 +176,8 @@ make_application(const char *name)
 
 	if (pmon->first_free_application == PMON_NONE)
 	{
-		add_brief(&pmon_applications[pmon_groups[CATCH_ALL_GROUP].application].moved,
-				  &pmon_applications[pmon->unused_first].moved);
+		pmon_sum_briefs(&pmon_applications[pmon_groups[CATCH_ALL_GROUP].application].moved,
+						&pmon_applications[pmon->unused_first].moved);
 		forget_application(pmon->unused_first);
 	}
 
@@ -245,7 +229,7 @@ note_move(const PmonGroup *group, int to)
 
 	pmon_add_brief(&brief, &group->counters.hold);
 	pmon_subtract_brief(from_moved, &brief);
-	add_brief(to_moved, &brief);
+	pmon_sum_briefs(to_moved, &brief);
 }
 
 /* The place of the group with that key, or PMON_NONE */
@@ -299,13 +283,14 @@ drop_group(int place)
 	pmon->ngroups--;
 }
 
-/* Add counters and their packed buckets to a group. */
+/* Add counters and the counts of their buckets to a group. */
 static void
-add_to_group(int place, const PmonCounters *counters, const uint64 *buckets,
-			 uint64 octaves)
+add_to_group(int place, const PmonCounters *counters, const PmonHistogram *histogram)
 {
+	PmonHistogram all = {PMON_ALL_OCTAVES, pmon_group_buckets[place]};
+
 	pmon_add_counters(&pmon_groups[place].counters, counters);
-	pmon_add_buckets(pmon_group_buckets[place], PMON_ALL_OCTAVES, buckets, octaves);
+	pmon_histogram_add(&all, histogram);
 }
 
 /* Add what a group without sessions counted to another one, and forget it. */
@@ -314,9 +299,10 @@ fold_group(int place, int into)
 {
 	PmonGroup  *group = &pmon_groups[place];
 	PmonGroup  *target = &pmon_groups[into];
+	PmonHistogram all = {PMON_ALL_OCTAVES, pmon_group_buckets[place]};
 
 	note_move(group, target->application);
-	add_to_group(into, &group->counters, pmon_group_buckets[place], PMON_ALL_OCTAVES);
+	add_to_group(into, &group->counters, &all);
 	pmon_raise_peak(&target->peak_connections, group->peak_connections.value,
 					group->peak_connections.at);
 	pmon_raise_peak(&target->peak_checked_out, group->peak_checked_out.value,
@@ -504,7 +490,7 @@ pmon_restore_application(const PmonApplication *saved)
 }
 
 void
-pmon_restore_group(const PmonGroup *saved, const uint64 *buckets)
+pmon_restore_group(const PmonGroup *saved, const PmonHistogram *histogram)
 {
 	PmonGroupKey key;
 	PmonGroup  *group;
@@ -515,7 +501,7 @@ pmon_restore_group(const PmonGroup *saved, const uint64 *buckets)
 	place = find_or_make_group(&key);
 	Assert(place != PMON_NONE);
 	group = &pmon_groups[place];
-	add_to_group(place, &saved->counters, buckets, saved->counters.hold.octaves);
+	add_to_group(place, &saved->counters, histogram);
 	group->counted_since = saved->counted_since;
 	group->last_used = saved->last_used;
 	namestrcpy((Name) group->datname, saved->datname);
@@ -537,111 +523,16 @@ pmon_raise_peak(PmonPeak *peak, int value, TimestampTz at)
 	}
 }
 
-/* The bits of an atomic read as a double */
-static double
-read_double(pg_atomic_uint64 *atomic)
-{
-	uint64		bits = pg_atomic_read_u64(atomic);
-	double		value;
-
-	memcpy(&value, &bits, sizeof(value));
-	return value;
-}
-
-/*
- * Do a slot's counters belong to its group?  After a reset they do not: the
- * session will clear them when it counts next.
- */
-static bool
-slot_is_valid(int slot)
-{
-	const PmonGroup *group = &pmon_groups[PmonGetMembership(slot).group];
-
-	if (pmon_slots[slot].hold.generation != group->generation)
-		return false;
-	pg_read_barrier();
-	return true;
-}
-
-void
-pmon_add_slot(PmonHoldTotals *totals, int slot)
-{
-	PmonHoldCounters *hold = &pmon_slots[slot].hold;
-
-	if (!slot_is_valid(slot))
-		return;
-	totals->transactions += pg_atomic_read_u64(&hold->transactions);
-	totals->time_sum += pg_atomic_read_u64(&hold->time_sum);
-	totals->square_sum += read_double(&hold->square_sum);
-	totals->time_max = Max(totals->time_max, pg_atomic_read_u64(&hold->time_max));
-	totals->octaves |= pg_atomic_read_u64(&hold->octaves);
-}
-
-void
-pmon_add_slot_buckets(uint64 *buckets, uint64 octaves, int slot)
-{
-	PmonHoldCounters *hold = &pmon_slots[slot].hold;
-	uint64		counted;
-
-	if (!slot_is_valid(slot))
-		return;
-	counted = pg_atomic_read_u64(&hold->octaves);
-	for (; octaves != 0; octaves &= octaves - 1, buckets += PMON_HOLD_SUB_BUCKETS)
-	{
-		int			octave = pg_rightmost_one_pos64(octaves);
-		int			first = PmonHoldOctaveBucket(octave);
-
-		if ((counted & PmonOctaveBit(octave)) == 0)
-			continue;
-		for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
-			buckets[i] += pg_atomic_read_u64(&hold->buckets[first + i]);
-	}
-}
-
-void
-pmon_clear_slot(PmonSlot *slot)
-{
-	PmonHoldCounters *hold = &slot->hold;
-	uint64		octaves;
-
-	pg_atomic_write_u64(&hold->transactions, 0);
-	pg_atomic_write_u64(&hold->time_sum, 0);
-	pg_atomic_write_u64(&hold->square_sum, 0);
-	pg_atomic_write_u64(&hold->time_max, 0);
-	for (octaves = pg_atomic_read_u64(&hold->octaves); octaves != 0; octaves &= octaves - 1)
-	{
-		int			first = PmonHoldOctaveBucket(pg_rightmost_one_pos64(octaves));
-
-		for (int i = first; i < first + PMON_HOLD_SUB_BUCKETS; i++)
-			pg_atomic_write_u64(&hold->buckets[i], 0);
-	}
-	pg_atomic_write_u64(&hold->octaves, 0);
-}
-
-void
-pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals)
-{
-	brief->transactions += totals->transactions;
-	brief->sum += (double) totals->time_sum / 1000.0;
-	brief->square_sum += totals->square_sum;
-}
-
 void
 pmon_add_counters(PmonCounters *totals, const PmonCounters *more)
 {
-	PmonHoldTotals *hold = &totals->hold;
-
 	totals->sessions += more->sessions;
 	totals->sessions_abandoned += more->sessions_abandoned;
 	totals->sessions_fatal += more->sessions_fatal;
 	totals->sessions_killed += more->sessions_killed;
 	totals->terminated += more->terminated;
 	totals->session_time += more->session_time;
-	hold->transactions += more->hold.transactions;
-	hold->time_sum += more->hold.time_sum;
-	hold->square_sum += more->hold.square_sum;
-	hold->time_max = Max(hold->time_max, more->hold.time_max);
-	hold->octaves |= more->hold.octaves;
+	pmon_add_hold_totals(&totals->hold, &more->hold);
 }
 
 /* What is in progress is where counting starts again. */

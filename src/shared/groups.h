@@ -40,34 +40,18 @@ extern void pmon_leave_group(int group, TimestampTz now);
 /* Raise a peak to a value that was reached at that time, if it is higher. */
 extern void pmon_raise_peak(PmonPeak *peak, int value, TimestampTz at);
 
-/*
- * Add the hold times that a slot counted to a total, or their buckets to those
- * that are packed with octaves, as far as they have a place there.  The lock
- * is needed in shared mode only.
- */
-extern void pmon_add_slot(PmonHoldTotals *totals, int slot);
-extern void pmon_add_slot_buckets(uint64 *buckets, uint64 octaves, int slot);
-
-/* Forget what a slot counted.  Only the session that owns it may do so. */
-extern void pmon_clear_slot(PmonSlot *slot);
-
-/* Add hold times to what sizing needs of them.  Needs no lock of its own. */
-extern void pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals);
-
-/* What is left of that.  Needs no lock of its own. */
-extern void pmon_subtract_brief(PmonHoldBrief *brief, const PmonHoldBrief *less);
-
 /* Add counters to counters, without buckets.  Needs no lock of its own. */
 extern void pmon_add_counters(PmonCounters *totals, const PmonCounters *more);
 
 /*
  * Put back what an earlier server knew of an application or a group, as of
- * the snapshot that was saved; groups go first, each with its buckets, packed.
+ * the snapshot that was saved; groups go first, each with its histogram.
  * Where there are too many, the groups put back first are folded.  For server
  * start, when nobody else is there: wants no lock.
  */
 extern void pmon_restore_application(const PmonApplication *saved);
-extern void pmon_restore_group(const PmonGroup *saved, const uint64 *buckets);
+extern void pmon_restore_group(const PmonGroup *saved,
+							   const PmonHistogram *histogram);
 
 /*
  * Forget what was counted: in one application's groups (NULL: in all), as of

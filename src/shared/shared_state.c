@@ -152,20 +152,12 @@ init_slots(void)
 
 	for (int i = 0; i < pmon->max_backends; i++)
 	{
-		PmonHoldCounters *hold = &pmon_slots[i].hold;
-
 		pg_atomic_init_u64(&pmon_memberships[i], 0);
 		PmonSetMembership(i, PMON_NONE, 0);
 		pg_atomic_init_u32(&pmon_slots[i].request, 0);
 		pg_atomic_init_u64(&pmon_slots[i].request_token, 0);
 		pg_atomic_init_u64(&pmon_slots[i].accepted_token, 0);
-		pg_atomic_init_u64(&hold->transactions, 0);
-		pg_atomic_init_u64(&hold->time_sum, 0);
-		pg_atomic_init_u64(&hold->square_sum, 0);
-		pg_atomic_init_u64(&hold->time_max, 0);
-		pg_atomic_init_u64(&hold->octaves, 0);
-		for (int j = 0; j < PMON_HOLD_BUCKETS; j++)
-			pg_atomic_init_u64(&hold->buckets[j], 0);
+		pmon_init_hold_counters(&pmon_slots[i].hold);
 	}
 }
 

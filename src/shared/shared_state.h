@@ -52,8 +52,8 @@
 
 #include "pure/client_network.h"
 #include "compat.h"
-#include "pure/hold_histogram.h"
 #include "pure/pools.h"
+#include "shared/hold_counters.h"
 
 /* The application that takes the figures of those that were folded */
 #define PMON_OTHER_APPLICATION	"<other>"
@@ -70,48 +70,6 @@
 /* Rejections kept apart, and on their way at once */
 #define PMON_MAX_REJECTIONS		1000
 #define PMON_QUEUE_SIZE			1024
-
-/*
- * What a session counts for itself.  The session is the only writer; others
- * read single values without a lock, so each is atomic.  Times are in
- * microseconds; square_sum is a double, the sum of squared hold times in
- * milliseconds.  octaves has a bit for each power of two in whose buckets
- * anything was counted: those of the others are zero and need not be read.
- * The buckets of each are a cache line.
- */
-typedef struct PmonHoldCounters
-{
-	uint32		generation;		/* PmonGroup.generation these belong to */
-	pg_atomic_uint64 transactions;
-	pg_atomic_uint64 time_sum;
-	pg_atomic_uint64 square_sum;
-	pg_atomic_uint64 time_max;
-	pg_atomic_uint64 octaves;
-	pg_atomic_uint64 buckets[PMON_HOLD_BUCKETS] PMON_STARTS_CACHE_LINE;
-} PmonHoldCounters;
-
-/*
- * The same figures at rest: in a group, or added up by a reader.  Buckets are
- * kept apart, since few want them and they are most of it.
- */
-typedef struct PmonHoldTotals
-{
-	uint64		transactions;
-	uint64		time_sum;
-	double		square_sum;
-	uint64		time_max;
-	uint64		octaves;
-} PmonHoldTotals;
-
-typedef uint64 PmonHoldBuckets[PMON_HOLD_BUCKETS];
-
-/* The figures that sizing needs; signed, since they may be differences */
-typedef struct PmonHoldBrief
-{
-	int64		transactions;
-	double		sum;			/* ms */
-	double		square_sum;		/* ms squared */
-} PmonHoldBrief;
 
 /*
  * The group that a session is in: one a backend, at its place in the status

@@ -112,7 +112,8 @@ read_totals(ApplicationTotal *totals, bool settle)
 
 			if (place == PMON_NONE)
 				continue;
-			pmon_add_slot(&hold, slot);
+			pmon_add_hold_counters(&hold, &pmon_slots[slot].hold,
+								   pmon_groups[place].generation);
 			add_to_total(totals, place, &hold);
 		}
 	}

@@ -249,8 +249,8 @@ write_contents(Writer *writer)
 	put(writer, snapshot->applications, sizeof(PmonApplication) * header.applications);
 	put(writer, snapshot->groups, sizeof(PmonGroup) * header.groups);
 	for (int i = 0; i < header.groups; i++)
-		put(writer, snapshot->buckets[i],
-			sizeof(uint64) * pmon_packed_buckets(snapshot->groups[i].counters.hold.octaves));
+		put(writer, snapshot->histograms[i].counts,
+			sizeof(uint64) * pmon_histogram_length(snapshot->histograms[i].octaves));
 	put(writer, snapshot->rejections, sizeof(PmonRejection) * header.rejections);
 	for (int i = 0; i < header.incidents; i++)
 		put(writer, incidents[i], sizeof(PmonIncident));
@@ -497,11 +497,11 @@ restore_pools(const PmonPoolState *saved)
 	}
 }
 
-/* A group in the file, and its buckets */
+/* A group in the file, and its histogram */
 typedef struct SavedGroup
 {
 	const PmonGroup *group;
-	const uint64 *buckets;
+	PmonHistogram histogram;
 } SavedGroup;
 
 /* The least recently used first: those are the ones to be folded */
@@ -522,26 +522,28 @@ restore_groups(const FileHeader *header, Reader *reader)
 {
 	const PmonApplication *applications = take(reader, sizeof(PmonApplication) * header->applications);
 	const PmonGroup *groups = take(reader, sizeof(PmonGroup) * header->groups);
-	const uint64 *buckets = take(reader, OCTAVE_BYTES * header->octaves);
+	uint64	   *counts = unconstify(void *, take(reader, OCTAVE_BYTES * header->octaves));
 	SavedGroup *sorted = palloc_extended(sizeof(SavedGroup) * Max(header->groups, 1),
 										 MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 
 	for (int i = 0; i < header->groups; i++)
 	{
+		PmonHistogram histogram = {groups[i].counters.hold.octaves, counts};
+
 		if (sorted != NULL)
 		{
 			sorted[i].group = &groups[i];
-			sorted[i].buckets = buckets;
+			sorted[i].histogram = histogram;
 		}
 		else
-			pmon_restore_group(&groups[i], buckets);
-		buckets += pmon_packed_buckets(groups[i].counters.hold.octaves);
+			pmon_restore_group(&groups[i], &histogram);
+		counts += pmon_histogram_length(histogram.octaves);
 	}
 	if (sorted != NULL)
 	{
 		qsort(sorted, header->groups, sizeof(SavedGroup), compare_last_used);
 		for (int i = 0; i < header->groups; i++)
-			pmon_restore_group(sorted[i].group, sorted[i].buckets);
+			pmon_restore_group(sorted[i].group, &sorted[i].histogram);
 		pfree(sorted);
 	}
 

@@ -374,6 +374,7 @@ write_family(PmonExposition *out, const Family *family)
 {
 	static const int decimals[] = {PMON_WHOLE, PMON_MICROSECONDS, PMON_NANOSECONDS};
 	uint64		counts[PMON_HOLD_BUCKETS];
+	PmonHistogram histogram = {PMON_ALL_OCTAVES, counts};
 	double		ratio;
 
 	pmon_begin_family(out, family->metric);
@@ -394,7 +395,7 @@ write_family(PmonExposition *out, const Family *family)
 			break;
 		case KIND_HISTOGRAM:
 			make_histogram(family->value, counts);
-			pmon_add_histogram(out, &family->labels, counts, PMON_ALL_OCTAVES,
+			pmon_add_histogram(out, &family->labels, &histogram,
 							   Max(family->value, 0));
 			break;
 	}

@@ -96,6 +96,7 @@ static void
 check_histogram(FuzzInput *input)
 {
 	uint64		counts[PMON_HOLD_BUCKETS] = {0};
+	PmonHistogram histogram = {PMON_ALL_OCTAVES, counts};
 	uint64		value = (uint64) take_int64(input);
 	int			bucket = pmon_hold_bucket(value);
 	double		fraction = take_double(input, true, 1);
@@ -113,7 +114,7 @@ check_histogram(FuzzInput *input)
 		place += take_byte(input);
 		counts[place % PMON_HOLD_BUCKETS] = (uint64) take_int64(input);
 	}
-	percentile = pmon_hold_percentile(counts, PMON_ALL_OCTAVES, fraction, value);
+	percentile = pmon_hold_percentile(&histogram, fraction, value);
 	require(percentile == -1 || (percentile >= 0 && percentile <= (double) value),
 			"a percentile of %g", percentile);
 }

@@ -1,4 +1,4 @@
-/* links: shared/ring.c shared/history.c query/history_reader.c query/local_hash.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c shared/shared_state.c */
+/* links: shared/ring.c shared/history.c query/history_reader.c query/local_hash.c shared/hold_counters.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c shared/shared_state.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_stats_file.c
@@ -538,8 +538,7 @@ read_all(int variant)
 	for (int i = 0; i < snapshot->ngroups; i++)
 	{
 		const PmonHoldTotals *hold = &snapshot->groups[i].counters.hold;
-		double		percentile = pmon_hold_percentile(snapshot->buckets[i], hold->octaves,
-													  0.95, hold->time_max);
+		double		percentile = pmon_hold_percentile(&snapshot->histograms[i], 0.95, hold->time_max);
 
 		require(percentile >= -1 && percentile <= Max((double) hold->time_max, -1),
 				"a percentile of %g", percentile);
@@ -612,8 +611,8 @@ check_restart(void)
 			found = found ||
 				(memcmp(&before->groups[i].key, &after->groups[j].key, sizeof(PmonGroupKey)) == 0 &&
 				 memcmp(&before->groups[i].counters, &after->groups[j].counters, sizeof(PmonCounters)) == 0 &&
-				 memcmp(before->buckets[i], after->buckets[j],
-						sizeof(uint64) * pmon_packed_buckets(before->groups[i].counters.hold.octaves)) == 0);
+				 memcmp(before->histograms[i].counts, after->histograms[j].counts,
+						sizeof(uint64) * pmon_histogram_length(before->histograms[i].octaves)) == 0);
 		require(found, "a group's counters have changed");
 	}
 	require(pmon_last_incident() == last_incident, "incidents have changed");

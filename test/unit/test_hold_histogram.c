@@ -27,10 +27,13 @@ forget(void)
 	memset(counts, 0, sizeof(counts));
 }
 
+/* The counts, each at its own place */
+static PmonHistogram all = {PMON_ALL_OCTAVES, counts};
+
 static double
 percentile(double fraction, uint64 max)
 {
-	return pmon_hold_percentile(counts, PMON_ALL_OCTAVES, fraction, max);
+	return pmon_hold_percentile(&all, fraction, max);
 }
 
 static void
@@ -144,6 +147,8 @@ test_packing(void)
 {
 	static uint64 packed[PMON_HOLD_BUCKETS];
 	static uint64 unpacked[PMON_HOLD_BUCKETS];
+	PmonHistogram unpacked_all = {PMON_ALL_OCTAVES, unpacked};
+	PmonHistogram some = {0, packed};
 	uint64		seed = 42;
 	bool		same = true;
 	bool		same_percentiles = true;
@@ -168,10 +173,12 @@ test_packing(void)
 			octaves |= PmonOctaveBit(PmonHoldOctave(pmon_hold_bucket(microseconds)));
 		}
 
+		some.octaves = octaves;
+
 		/* into packed ones and back again, twice */
 		for (int i = 0; i < 2; i++)
-			pmon_add_buckets(packed, octaves, counts, PMON_ALL_OCTAVES);
-		pmon_add_buckets(unpacked, PMON_ALL_OCTAVES, packed, octaves);
+			pmon_histogram_add(&some, &all);
+		pmon_histogram_add(&unpacked_all, &some);
 		for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
 		{
 			same_unpacked &= unpacked[i] == 2 * counts[i];
@@ -180,10 +187,10 @@ test_packing(void)
 			else
 				same &= counts[i] == 0;
 		}
-		as_many &= n == pmon_packed_buckets(octaves);
+		as_many &= n == pmon_histogram_length(octaves);
 		for (double fraction = 0; fraction <= 1; fraction += 0.125)
 			same_percentiles &= percentile(fraction, 1000000) ==
-				pmon_hold_percentile(packed, octaves, fraction, 1000000);
+				pmon_hold_percentile(&some, fraction, 1000000);
 	}
 	ok(as_many, "there are as many packed buckets as octaves have");
 	ok(same, "packed buckets are those of the octaves, in their order");
@@ -195,10 +202,14 @@ test_packing(void)
 	memset(packed, 0, sizeof(packed));
 	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
 		counts[i] = i;
-	pmon_add_buckets(packed, 0x14, counts, 0x12);
+	some.octaves = 0x14;
+	all.octaves = 0x12;
+	pmon_histogram_add(&some, &all);
+	all.octaves = PMON_ALL_OCTAVES;
 	ok(packed[0] == 0 && packed[7] == 0 && packed[8] == 8 && packed[15] == 15 && packed[16] == 0,
 	   "what has no place is not added");
-	ok(pmon_hold_percentile(packed, 0, 0.5, 1) < 0, "without octaves there is no percentile");
+	some.octaves = 0;
+	ok(pmon_hold_percentile(&some, 0.5, 1) < 0, "without octaves there is no percentile");
 }
 
 int

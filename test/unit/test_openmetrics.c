@@ -283,6 +283,7 @@ static void
 test_histogram(void)
 {
 	static uint64 counts[PMON_HOLD_BUCKETS];
+	PmonHistogram histogram = {PMON_ALL_OCTAVES, counts};
 	static uint64 values[20000];
 	uint64		sum = 0;
 	uint64		seed = 42;
@@ -311,7 +312,7 @@ test_histogram(void)
 	pmon_begin_family(&out, PMON_METRIC_HOLD_TIME);
 	written();
 	pmon_add_label(&labels, "datname", "x");
-	pmon_add_histogram(&out, &labels, counts, PMON_ALL_OCTAVES, sum);
+	pmon_add_histogram(&out, &labels, &histogram, sum);
 	text = strdup(written());
 
 	for (line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))

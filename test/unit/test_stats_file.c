@@ -261,7 +261,7 @@ int			pmon_history_size = HISTORY_SIZE;
 static PmonApplication applications[APPLICATIONS];
 static PmonGroup groups[GROUPS];
 static uint64 buckets[GROUPS][PMON_HOLD_BUCKETS];
-static uint64 *packed[GROUPS];
+static PmonHistogram histograms[GROUPS];
 static PmonRejection rejections[REJECTIONS];
 static PmonTermination terminations[TERMINATIONS];
 
@@ -293,17 +293,17 @@ PmonIncidentLock(void)
 }
 
 PmonGroupSnapshot *
-pmon_take_snapshot(bool with_buckets)
+pmon_take_snapshot(bool with_histograms)
 {
 	PmonGroupSnapshot *snapshot = allocate(sizeof(PmonGroupSnapshot));
 
-	buckets_saved = with_buckets;
+	buckets_saved = with_histograms;
 	memset(snapshot, 0, sizeof(*snapshot));
 	snapshot->napplications = APPLICATIONS;
 	snapshot->applications = applications;
 	snapshot->ngroups = GROUPS;
 	snapshot->groups = groups;
-	snapshot->buckets = packed;
+	snapshot->histograms = histograms;
 	snapshot->nrejections = REJECTIONS;
 	snapshot->rejections = rejections;
 	snapshot->dropped[1] = 17;
@@ -320,14 +320,15 @@ pmon_restore_application(const PmonApplication *saved)
 
 /* They come in the order in which they were used. */
 void
-pmon_restore_group(const PmonGroup *saved, const uint64 *saved_buckets)
+pmon_restore_group(const PmonGroup *saved, const PmonHistogram *histogram)
 {
 	bool		found = false;
 
 	for (int i = 0; i < GROUPS; i++)
 		found = found ||
 			(memcmp(saved, &groups[i], sizeof(*saved)) == 0 &&
-			 memcmp(saved_buckets, packed[i], sizeof(uint64) * pmon_packed_buckets(saved->counters.hold.octaves)) == 0);
+			 histogram->octaves == histograms[i].octaves &&
+			 memcmp(histogram->counts, histograms[i].counts, sizeof(uint64) * pmon_histogram_length(histogram->octaves)) == 0);
 	as_saved = as_saved && found &&
 		(saved->connections > 0 || saved->last_used >= last_group_used);
 	last_group_used = saved->connections > 0 ? DT_NOEND : saved->last_used;
@@ -462,7 +463,8 @@ make_contents(void)
 		/* of 0 to 6 octaves, the last one the highest there is */
 		for (int j = 0; j < i; j++)
 			groups[i].counters.hold.octaves |= PmonOctaveBit(PMON_HOLD_OCTAVES - 1 - 3 * j);
-		packed[i] = buckets[i];
+		histograms[i].octaves = groups[i].counters.hold.octaves;
+		histograms[i].counts = buckets[i];
 		for (int j = 0; j < i * PMON_HOLD_SUB_BUCKETS; j++)
 			buckets[i][j] = 1000 * i + j;
 	}

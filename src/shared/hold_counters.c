@@ -1,0 +1,199 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold_counters.c
+ *	  How long transactions held their connections, as each session counts it.
+ *
+ * hold_counters.h has the protocol.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "port/pg_bitutils.h"
+
+#include "shared/hold_counters.h"
+
+void
+pmon_init_hold_counters(PmonHoldCounters *counters)
+{
+	counters->generation = 0;
+	pg_atomic_init_u64(&counters->transactions, 0);
+	pg_atomic_init_u64(&counters->time_sum, 0);
+	pg_atomic_init_u64(&counters->square_sum, 0);
+	pg_atomic_init_u64(&counters->time_max, 0);
+	pg_atomic_init_u64(&counters->octaves, 0);
+	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
+		pg_atomic_init_u64(&counters->buckets[i], 0);
+}
+
+/*
+ * The session's half
+ */
+
+/* Add to a counter that only this session writes: no atomic addition needed */
+static inline void
+add(pg_atomic_uint64 *counter, uint64 value)
+{
+	pg_atomic_write_u64(counter, pg_atomic_read_u64(counter) + value);
+}
+
+/* The bits of an atomic read as a double */
+static inline double
+read_double(pg_atomic_uint64 *atomic)
+{
+	uint64		bits = pg_atomic_read_u64(atomic);
+	double		value;
+
+	memcpy(&value, &bits, sizeof(value));
+	return value;
+}
+
+static inline void
+add_double(pg_atomic_uint64 *counter, double value)
+{
+	double		sum = read_double(counter) + value;
+	uint64		bits;
+
+	memcpy(&bits, &sum, sizeof(bits));
+	pg_atomic_write_u64(counter, bits);
+}
+
+void
+pmon_clear_hold_counters(PmonHoldCounters *counters)
+{
+	uint64		octaves = pg_atomic_read_u64(&counters->octaves);
+
+	pg_atomic_write_u64(&counters->transactions, 0);
+	pg_atomic_write_u64(&counters->time_sum, 0);
+	pg_atomic_write_u64(&counters->square_sum, 0);
+	pg_atomic_write_u64(&counters->time_max, 0);
+	for (; octaves != 0; octaves &= octaves - 1)
+	{
+		int			first = PmonHoldOctaveBucket(pg_rightmost_one_pos64(octaves));
+
+		for (int i = first; i < first + PMON_HOLD_SUB_BUCKETS; i++)
+			pg_atomic_write_u64(&counters->buckets[i], 0);
+	}
+	pg_atomic_write_u64(&counters->octaves, 0);
+}
+
+void
+pmon_count_hold_time(PmonHoldCounters *counters, uint32 generation,
+					 uint64 microseconds)
+{
+	double		milliseconds = (double) microseconds / 1000.0;
+	uint64		octaves;
+	uint64		octave;
+	int			bucket;
+
+	/* forget what a reset has declared forgotten */
+	if (counters->generation != generation)
+	{
+		pmon_clear_hold_counters(counters);
+		pg_write_barrier();
+		counters->generation = generation;
+	}
+
+	add(&counters->transactions, 1);
+	add(&counters->time_sum, microseconds);
+	add_double(&counters->square_sum, milliseconds * milliseconds);
+	if (microseconds > pg_atomic_read_u64(&counters->time_max))
+		pg_atomic_write_u64(&counters->time_max, microseconds);
+
+	bucket = pmon_hold_bucket(microseconds);
+	octave = PmonOctaveBit(PmonHoldOctave(bucket));
+	octaves = pg_atomic_read_u64(&counters->octaves);
+	if ((octaves & octave) == 0)
+		pg_atomic_write_u64(&counters->octaves, octaves | octave);
+	add(&counters->buckets[bucket], 1);
+}
+
+/*
+ * A reader's half
+ */
+
+/* Are these of that generation?  If not, they count as zero. */
+static inline bool
+are_of_generation(const PmonHoldCounters *counters, uint32 generation)
+{
+	if (*((const volatile uint32 *) &counters->generation) != generation)
+		return false;
+	pg_read_barrier();
+	return true;
+}
+
+void
+pmon_add_hold_counters(PmonHoldTotals *totals, PmonHoldCounters *counters,
+					   uint32 generation)
+{
+	if (!are_of_generation(counters, generation))
+		return;
+	totals->transactions += pg_atomic_read_u64(&counters->transactions);
+	totals->time_sum += pg_atomic_read_u64(&counters->time_sum);
+	totals->square_sum += read_double(&counters->square_sum);
+	totals->time_max = Max(totals->time_max, pg_atomic_read_u64(&counters->time_max));
+	totals->octaves |= pg_atomic_read_u64(&counters->octaves);
+}
+
+void
+pmon_add_hold_buckets(PmonHistogram *histogram, PmonHoldCounters *counters,
+					  uint32 generation)
+{
+	uint64	   *count = histogram->counts;
+	uint64		counted;
+
+	if (!are_of_generation(counters, generation))
+		return;
+	counted = pg_atomic_read_u64(&counters->octaves);
+	for (uint64 left = histogram->octaves; left != 0; left &= left - 1)
+	{
+		int			octave = pg_rightmost_one_pos64(left);
+		int			first = PmonHoldOctaveBucket(octave);
+
+		if (counted & PmonOctaveBit(octave))
+		{
+			for (int i = 0; i < PMON_HOLD_SUB_BUCKETS; i++)
+				count[i] += pg_atomic_read_u64(&counters->buckets[first + i]);
+		}
+		count += PMON_HOLD_SUB_BUCKETS;
+	}
+}
+
+/*
+ * Figures at rest
+ */
+
+void
+pmon_add_hold_totals(PmonHoldTotals *totals, const PmonHoldTotals *more)
+{
+	totals->transactions += more->transactions;
+	totals->time_sum += more->time_sum;
+	totals->square_sum += more->square_sum;
+	totals->time_max = Max(totals->time_max, more->time_max);
+	totals->octaves |= more->octaves;
+}
+
+void
+pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals)
+{
+	brief->transactions += totals->transactions;
+	brief->sum += (double) totals->time_sum / 1000.0;
+	brief->square_sum += totals->square_sum;
+}
+
+void
+pmon_sum_briefs(PmonHoldBrief *brief, const PmonHoldBrief *more)
+{
+	brief->transactions += more->transactions;
+	brief->sum += more->sum;
+	brief->square_sum += more->square_sum;
+}
+
+void
+pmon_subtract_brief(PmonHoldBrief *brief, const PmonHoldBrief *less)
+{
+	brief->transactions -= less->transactions;
+	brief->sum -= less->sum;
+	brief->square_sum -= less->square_sum;
+}
