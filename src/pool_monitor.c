@@ -18,14 +18,12 @@
  *		sql_*				SQL functions
  *		result_set			rows for SQL, and who may read what
  *		arguments			what SQL functions are given
- *		live_policy, live_pools, live_counts, leaks
- *							what live sessions add up to
+ *		live_sessions		one reading of the sessions, and what follows
  *		history_reader		what is kept of the past
  *		load_reader			the load out of it
  *		openmetrics			the text format of the metrics
  *		series_groups		groups as they are exposed to Prometheus
  *		sparkline			a line of blocks
- *		local_hash			a hash table for one query
  *
  * worker/, in the background worker; allocates once and never raises:
  *		worker				its main loop

@@ -12,10 +12,7 @@
 
 #include "pure/duration.h"
 
-/*
- * Largest first: a fraction is rounded to the next one, and writing takes the
- * first that gives a whole number.
- */
+/* Largest first: a fraction is rounded to the next one */
 static const struct
 {
 	const char *name;
@@ -102,22 +99,4 @@ pmon_duration_parse(const char *str, int64 *milliseconds)
 
 	*milliseconds = (int64) result;
 	return PMON_DURATION_OK;
-}
-
-void
-pmon_duration_format(int64 milliseconds, char *buf)
-{
-	int			i = 0;
-
-	if (milliseconds == 0)
-	{
-		snprintf(buf, PMON_DURATION_LEN, "0");
-		return;
-	}
-
-	/* ends at a millisecond at the latest */
-	while (milliseconds % (int64) units[i].milliseconds != 0)
-		i++;
-	snprintf(buf, PMON_DURATION_LEN, INT64_FORMAT "%s",
-			 milliseconds / (int64) units[i].milliseconds, units[i].name);
 }

@@ -19,9 +19,6 @@
 /* The same for messages */
 #define PMON_MAX_DURATION_TEXT	"36500d"
 
-/* Room that is enough for any duration that pmon_duration_format() writes */
-#define PMON_DURATION_LEN		32
-
 typedef enum PmonDurationResult
 {
 	PMON_DURATION_OK,
@@ -42,11 +39,5 @@ typedef enum PmonDurationResult
  */
 extern PmonDurationResult pmon_duration_parse(const char *str,
 											  int64 *milliseconds);
-
-/*
- * Write a duration (at least 0) in the largest unit that gives a whole number;
- * 0 has no unit.  buf has room for PMON_DURATION_LEN bytes.
- */
-extern void pmon_duration_format(int64 milliseconds, char *buf);
 
 #endif							/* PMON_DURATION_H */

@@ -30,12 +30,6 @@
 /* Room for "client" as written, with its terminating zero byte */
 #define PMON_CLIENT_LEN			64
 
-/*
- * Room that is always enough for what pmon_pool_format() writes: at worst every
- * byte of the name and the patterns is a double quote and thus doubled.
- */
-#define PMON_POOL_TEXT_LEN		(2 * (NAMEDATALEN + 3 * PMON_PATTERN_LEN) + 512)
-
 /* One declared pool.  Unused bytes are zero, so that memcmp() can compare. */
 typedef struct PmonPool
 {
@@ -90,6 +84,8 @@ typedef enum PmonPoolStatus
 	PMON_POOL_EXHAUSTED
 } PmonPoolStatus;
 
+#define PMON_POOL_STATUSES	(PMON_POOL_EXHAUSTED + 1)
+
 /*
  * Matching
  */
@@ -122,44 +118,28 @@ extern int	pmon_pools_match(const PmonPools *pools,
 /*
  * Figures
  *
- * A negative size means that none is declared, and a negative max_overflow that
- * there is no limit (as SQLAlchemy has it).  No int argument can overflow.
+ * They need size, overflow and instances of a pool.  A negative size means that
+ * none is declared, and a negative overflow that there is no limit (as
+ * SQLAlchemy has it).  No value of these can make a figure overflow.
  */
 
-/*
- * (size + max_overflow) * instances, or -1 if there is no size or no limit.
- */
-extern int64 pmon_pool_capacity(int size, int max_overflow, int instances);
+/* (size + overflow) * instances, or -1 if there is no size or no limit */
+extern int64 pmon_pool_capacity(const PmonPool *pool);
 
 /*
  * How many of total connections are beyond size * instances, at least 0; 0 if
  * there is no size.
  */
-extern int64 pmon_pool_overflow(int size, int instances, int64 total);
+extern int64 pmon_pool_overflow(const PmonPool *pool, int64 total);
 
 /*
  * Exhausted if checked_out has reached the capacity, else overflow if total is
  * beyond size * instances, else healthy; healthy if there is no size.
  */
-extern PmonPoolStatus pmon_pool_status(int size, int max_overflow,
-									   int instances, int64 checked_out,
+extern PmonPoolStatus pmon_pool_status(const PmonPool *pool, int64 checked_out,
 									   int64 total);
 
 /* The word that users see: healthy, overflow or exhausted */
 extern const char *pmon_pool_status_name(PmonPoolStatus status);
-
-/*
- * Writing
- */
-
-/*
- * Write a pool as text of the setting, so that parsing it gives the same pool:
- * defaults are left out and durations are in their largest exact unit.
- *
- * The text is cut to size bytes with its terminating zero byte
- * (PMON_POOL_TEXT_LEN are always enough).  Returns the length of the whole
- * text, as snprintf() does.
- */
-extern Size pmon_pool_format(const PmonPool *pool, char *buf, Size size);
 
 #endif							/* PMON_POOLS_H */

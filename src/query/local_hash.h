@@ -19,6 +19,17 @@
  * padding included.  It starts small and grows.  Raises an error when out of
  * memory.
  */
-extern HTAB *pmon_local_hash(const char *name, Size keysize, Size entrysize);
+static inline HTAB *
+pmon_local_hash(const char *name, Size keysize, Size entrysize)
+{
+	HASHCTL		info = {
+		.keysize = keysize,
+		.entrysize = entrysize,
+		.hcxt = CurrentMemoryContext
+	};
+
+	/* entries to start with */
+	return hash_create(name, 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
 
 #endif							/* PMON_LOCAL_HASH_H */

@@ -14,6 +14,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inet.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "query/result_set.h"
@@ -32,6 +33,13 @@ void
 pmon_put_null(PmonRow *row)
 {
 	put(row, (Datum) 0, true);
+}
+
+void
+pmon_put_nulls(PmonRow *row, int n)
+{
+	for (int i = 0; i < n; i++)
+		pmon_put_null(row);
 }
 
 void
@@ -65,6 +73,24 @@ void
 pmon_put_double(PmonRow *row, double value)
 {
 	put(row, Float8GetDatum(value), false);
+}
+
+void
+pmon_put_int_or_null(PmonRow *row, bool has_value, int value)
+{
+	put(row, Int32GetDatum(value), !has_value);
+}
+
+void
+pmon_put_bigint_or_null(PmonRow *row, bool has_value, int64 value)
+{
+	put(row, Int64GetDatum(value), !has_value);
+}
+
+void
+pmon_put_double_or_null(PmonRow *row, bool has_value, double value)
+{
+	put(row, Float8GetDatum(value), !has_value);
 }
 
 void
@@ -106,10 +132,7 @@ pmon_put_interval(PmonRow *row, int64 microseconds)
 void
 pmon_put_milliseconds(PmonRow *row, double microseconds)
 {
-	if (microseconds < 0)
-		pmon_put_null(row);
-	else
-		pmon_put_double(row, microseconds / 1000.0);
+	pmon_put_double_or_null(row, microseconds >= 0, microseconds / 1000.0);
 }
 
 void
@@ -133,15 +156,18 @@ pmon_put_address(PmonRow *row, const PmonClient *address)
 	put(row, InetPGetDatum(value), false);
 }
 
+const char *
+pmon_shown_name(const char *name, Oid oid)
+{
+	if (!OidIsValid(oid) || name != NULL)
+		return name;
+	return psprintf("%u", oid);
+}
+
 void
 pmon_put_name(PmonRow *row, const char *name, Oid oid)
 {
-	if (!OidIsValid(oid))
-		pmon_put_null(row);
-	else if (name != NULL)
-		pmon_put_text(row, name);
-	else
-		pmon_put_text(row, psprintf("%u", oid));
+	pmon_put_text(row, pmon_shown_name(name, oid));
 }
 
 void
@@ -158,12 +184,27 @@ pmon_put_role(PmonRow *row, Oid userid)
 				  userid);
 }
 
+/* Raise the error for a function that is declared with other columns. */
+static void
+check_columns(FunctionCallInfo fcinfo, const PmonRow *row, TupleDesc tupdesc)
+{
+	if (row->ncolumns == tupdesc->natts)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("function \"%s\" is declared with %d columns, but the loaded library has %d",
+					get_func_name(fcinfo->flinfo->fn_oid), tupdesc->natts,
+					row->ncolumns),
+			 errdetail("The library and the extension's objects in this database are of different versions."),
+			 errhint("Run ALTER EXTENSION pool_monitor UPDATE in this database, and restart the server if a newer library was installed after its start.")));
+}
+
 void
 pmon_add_row(FunctionCallInfo fcinfo, PmonRow *row)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	Assert(row->ncolumns == rsinfo->setDesc->natts);
+	check_columns(fcinfo, row, rsinfo->setDesc);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
 						 row->values, row->nulls);
 	row->ncolumns = 0;
@@ -177,7 +218,7 @@ pmon_return_row(FunctionCallInfo fcinfo, PmonRow *row)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	tupdesc = BlessTupleDesc(tupdesc);
-	Assert(row->ncolumns == tupdesc->natts);
+	check_columns(fcinfo, row, tupdesc);
 	return HeapTupleGetDatum(heap_form_tuple(tupdesc, row->values, row->nulls));
 }
 

@@ -29,6 +29,7 @@ typedef struct PmonRow
 } PmonRow;
 
 extern void pmon_put_null(PmonRow *row);
+extern void pmon_put_nulls(PmonRow *row, int n);
 extern void pmon_put_text(PmonRow *row, const char *value);
 extern void pmon_put_bool(PmonRow *row, bool value);
 extern void pmon_put_int(PmonRow *row, int value);
@@ -37,6 +38,11 @@ extern void pmon_put_double(PmonRow *row, double value);
 extern void pmon_put_time(PmonRow *row, TimestampTz value);
 extern void pmon_put_xid(PmonRow *row, TransactionId value);
 extern void pmon_put_oid(PmonRow *row, Oid value);
+
+/* A number, or null for what has none */
+extern void pmon_put_int_or_null(PmonRow *row, bool has_value, int value);
+extern void pmon_put_bigint_or_null(PmonRow *row, bool has_value, int64 value);
+extern void pmon_put_double_or_null(PmonRow *row, bool has_value, double value);
 
 /* A duration in microseconds as an interval */
 extern void pmon_put_interval(PmonRow *row, int64 microseconds);
@@ -53,8 +59,13 @@ extern void pmon_put_role(PmonRow *row, Oid userid);
 
 /* The same with the name as it has been looked up, NULL if dropped */
 extern void pmon_put_name(PmonRow *row, const char *name, Oid oid);
+extern const char *pmon_shown_name(const char *name, Oid oid);
 
-/* Add the row to the function's result, and empty it for the next one. */
+/*
+ * Add the row to the function's result, and empty it for the next one.  A
+ * function that is declared with other columns is an error: the objects in the
+ * database are not of the library's version.
+ */
 extern void pmon_add_row(FunctionCallInfo fcinfo, PmonRow *row);
 
 /* The row as the result of a function that returns one composite. */

@@ -19,7 +19,7 @@ pmon_copy_exposed_name(char *copy, const char *name)
 {
 	int			encoding = GetDatabaseEncoding();
 	bool		is_utf8 = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
-	int			length = strnlen(name, NAMEDATALEN - 1);
+	int			length = name != NULL ? strnlen(name, NAMEDATALEN - 1) : 0;
 
 	memset(copy, 0, NAMEDATALEN);
 	for (int i = 0; i < length;)

@@ -57,7 +57,7 @@ typedef struct PmonSeriesTable
 } PmonSeriesTable;
 
 /*
- * Copy a name as it is exposed, padded with zeroes.  Names come in whatever
+ * Copy a name as it is exposed, padded with zeroes; NULL is empty.  Names come in whatever
  * encoding their creator had, and those of refused logins in none at all, yet
  * a single byte that is not UTF-8 when it reaches Prometheus makes it refuse
  * everything.  So such a byte becomes "?"; in a database that is neither UTF8

@@ -16,7 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "query/live_counts.h"
+#include "query/live_sessions.h"
 #include "query/local_hash.h"
 #include "query/result_set.h"
 #include "shared/group_snapshot.h"
@@ -44,6 +44,7 @@ typedef struct Table
 	bool		by_group;
 	Entry		hidden;			/* what the reader may not see one by one */
 	PmonGroupSnapshot *snapshot;	/* NULL: not preloaded */
+	PmonLive   *live;
 } Table;
 
 /* The row for a key: found or made; the hidden one where not to be seen */
@@ -73,15 +74,14 @@ find_entry(Table *table, Oid databaseid, Oid userid, const char *application_nam
 static void
 add_live(Table *table)
 {
-	for (int i = 0; i < pmon_status_slots(); i++)
+	for (int i = 0; i < table->live->nsessions; i++)
 	{
-		PmonSession session;
+		const PmonSession *session = &table->live->sessions[i];
 
-		if (pmon_read_session(i, &session) && PmonIsSession(&session))
-			pmon_count_session(&find_entry(table, session.databaseid,
-										   session.userid,
-										   session.application_name)->live,
-							   &session);
+		pmon_count_session(&find_entry(table, session->databaseid,
+									   session->userid,
+									   session->application_name)->live,
+						   session);
 	}
 }
 
@@ -230,10 +230,7 @@ put_recorded_columns(PmonRow *row, const Entry *entry)
 		pmon_put_int(row, entry->peak_checked_out.value);
 	}
 	else
-	{
-		for (int i = 0; i < 3; i++)
-			pmon_put_null(row);
-	}
+		pmon_put_nulls(row, 3);
 	pmon_put_bigint(row, counters->sessions);
 	pmon_put_bigint(row, counters->sessions_abandoned);
 	pmon_put_bigint(row, counters->sessions_fatal);
@@ -254,24 +251,23 @@ put_recorded_columns(PmonRow *row, const Entry *entry)
 
 static void
 add_entry_row(FunctionCallInfo fcinfo, Table *table, const Entry *entry,
-			  const char *application_name, TimestampTz now)
+			  const char *application_name)
 {
 	PmonRow		row = {0};
 
 	if (table->by_group)
 	{
-		pmon_put_database(&row, entry->key.databaseid);
-		pmon_put_role(&row, entry->key.userid);
+		pmon_put_name(&row, pmon_live_database(table->live, entry->key.databaseid),
+					  entry->key.databaseid);
+		pmon_put_name(&row, pmon_live_role(table->live, entry->key.userid),
+					  entry->key.userid);
 	}
 	pmon_put_text(&row, application_name);
-	put_live_columns(&row, &entry->live, now);
+	put_live_columns(&row, &entry->live, table->live->now);
 	if (table->snapshot != NULL)
 		put_recorded_columns(&row, entry);
 	else
-	{
-		for (int i = 0; i < RECORDED_COLUMNS; i++)
-			pmon_put_null(&row);
-	}
+		pmon_put_nulls(&row, RECORDED_COLUMNS);
 	pmon_add_row(fcinfo, &row);
 }
 
@@ -279,7 +275,6 @@ static Datum
 show_table(FunctionCallInfo fcinfo, bool by_group)
 {
 	Table	   *table = palloc0(sizeof(Table));
-	TimestampTz now = GetCurrentTimestamp();
 	HASH_SEQ_STATUS seq;
 	Entry	   *entry;
 
@@ -290,6 +285,7 @@ show_table(FunctionCallInfo fcinfo, bool by_group)
 	if (pmon != NULL)
 		table->snapshot = pmon_take_snapshot(true);
 
+	table->live = pmon_read_live(false);
 	add_live(table);
 	if (table->snapshot != NULL)
 	{
@@ -301,14 +297,14 @@ show_table(FunctionCallInfo fcinfo, bool by_group)
 
 	hash_seq_init(&seq, table->entries);
 	while ((entry = hash_seq_search(&seq)) != NULL)
-		add_entry_row(fcinfo, table, entry, entry->key.application_name, now);
+		add_entry_row(fcinfo, table, entry, entry->key.application_name);
 	if (table->hidden.live.connections > 0 || table->hidden.ngroups > 0 ||
 		table->hidden.rejected > 0)
 	{
 		/* peaks of different groups do not add up */
 		table->hidden.peak_connections.value = 0;
 		add_entry_row(fcinfo, table, &table->hidden,
-					  PMON_INSUFFICIENT_PRIVILEGE, now);
+					  PMON_INSUFFICIENT_PRIVILEGE);
 	}
 	return (Datum) 0;
 }

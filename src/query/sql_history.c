@@ -15,13 +15,10 @@
 #include "query/history_reader.h"
 #include "query/result_set.h"
 #include "query/sparkline.h"
-#include "shared/incidents.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_history);
 PG_FUNCTION_INFO_V1(pool_monitor_utilization);
 PG_FUNCTION_INFO_V1(pool_monitor_chart);
-PG_FUNCTION_INFO_V1(pool_monitor_incidents);
-PG_FUNCTION_INFO_V1(pool_monitor_incident_holders);
 
 /* The longest that a chart gets, in characters */
 #define MAX_CHART_WIDTH		120
@@ -230,99 +227,5 @@ pool_monitor_chart(PG_FUNCTION_ARGS)
 	first = (until - length) / step * step;
 	add_chart(fcinfo, pmon_read_history(first, until, step, true), figure, first, step,
 			  (until - first) / step + 1);
-	return (Datum) 0;
-}
-
-static void
-add_incident_row(FunctionCallInfo fcinfo, const PmonIncident *incident)
-{
-	PmonRow		row = {0};
-
-	pmon_put_bigint(&row, incident->id);
-	pmon_put_time(&row, incident->started_at);
-	pmon_put_time(&row, incident->ended_at);
-	pmon_put_text(&row, incident->cause == PMON_CAUSE_REJECTION ?
-				  "rejection" : "critical");
-	pmon_put_int(&row, incident->peak_connections.value);
-	pmon_put_time(&row, incident->peak_connections.at);
-	pmon_put_bigint(&row, incident->rejected);
-	pmon_put_text(&row, incident->top_application);
-	pmon_add_row(fcinfo, &row);
-}
-
-Datum
-pool_monitor_incidents(PG_FUNCTION_ARGS)
-{
-	int64		last;
-
-	pmon_require_loaded();
-	InitMaterializedSRF(fcinfo, 0);
-
-	last = pmon_last_incident();
-	for (int64 id = Max(last - PMON_MAX_INCIDENTS + 1, 1); id <= last; id++)
-	{
-		PmonIncident *incident = pmon_copy_incident(id);
-
-		if (incident != NULL)
-			add_incident_row(fcinfo, incident);
-	}
-	return (Datum) 0;
-}
-
-static void
-add_holder_rows(FunctionCallInfo fcinfo, const PmonIncident *incident,
-				const char *moment, const PmonHolders *holders)
-{
-	for (int i = 0; i < holders->nholders; i++)
-	{
-		const PmonHolder *holder = &holders->holders[i];
-		PmonRow		row = {0};
-
-		pmon_put_bigint(&row, incident->id);
-		pmon_put_text(&row, moment);
-		pmon_put_time(&row, holders->taken_at);
-		pmon_put_database(&row, holder->databaseid);
-		pmon_put_role(&row, holder->userid);
-		pmon_put_text(&row, holder->application_name);
-		pmon_put_address(&row, &holder->client_addr);
-		pmon_put_text(&row, pmon_state_name(holder->state));
-		pmon_put_int(&row, holder->connections);
-		pmon_put_interval(&row, pmon_age(holders->taken_at, holder->oldest_state));
-		pmon_put_interval(&row, pmon_age(holders->taken_at, holder->oldest_transaction));
-		pmon_add_row(fcinfo, &row);
-	}
-}
-
-Datum
-pool_monitor_incident_holders(PG_FUNCTION_ARGS)
-{
-	int64		first;
-	int64		last;
-
-	pmon_require_loaded();
-	InitMaterializedSRF(fcinfo, 0);
-
-	last = pmon_last_incident();
-	first = Max(last - PMON_MAX_INCIDENTS + 1, 1);
-	if (!PG_ARGISNULL(0))
-	{
-		int64		wanted = PG_GETARG_INT64(0);
-
-		/* one that is not kept has no holders */
-		if (wanted < first || wanted > last)
-			return (Datum) 0;
-		first = last = wanted;
-	}
-
-	for (int64 id = first; id <= last; id++)
-	{
-		PmonIncident *incident = pmon_copy_incident(id);
-
-		if (incident == NULL)
-			continue;
-		add_holder_rows(fcinfo, incident, "start", &incident->at_start);
-		add_holder_rows(fcinfo, incident, "peak", &incident->at_peak);
-		pfree(incident);
-	}
 	return (Datum) 0;
 }

@@ -1,20 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * sql_info.c
- *	  SQL functions about the extension itself, and about rejections.
+ *	  SQL functions about the extension itself: what it does, and its reset.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 #include "compat.h"
 
-#include "mb/pg_wchar.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "query/result_set.h"
-#include "shared/group_snapshot.h"
 #include "shared/groups.h"
 #include "shared/history.h"
 #include "shared/incidents.h"
@@ -22,21 +19,11 @@
 #include "shared/terminations.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_info);
-PG_FUNCTION_INFO_V1(pool_monitor_rejections);
 PG_FUNCTION_INFO_V1(pool_monitor_reset);
 PG_FUNCTION_INFO_V1(pool_monitor_reset_application);
 
 #define VERSION				"1.0"
 #define RECORDED_INFO_COLUMNS	15
-
-static void
-put_pid(PmonRow *row, int pid)
-{
-	if (pid != 0)
-		pmon_put_int(row, pid);
-	else
-		pmon_put_null(row);
-}
 
 /* A duration that was measured, in ns, as milliseconds; null before that */
 static void
@@ -54,13 +41,12 @@ pool_monitor_info(PG_FUNCTION_ARGS)
 	pmon_put_bool(&row, pmon != NULL);
 	if (pmon == NULL)
 	{
-		for (int i = 0; i < RECORDED_INFO_COLUMNS; i++)
-			pmon_put_null(&row);
+		pmon_put_nulls(&row, RECORDED_INFO_COLUMNS);
 		return pmon_return_row(fcinfo, &row);
 	}
 
 	LWLockAcquire(PmonLock(), LW_SHARED);
-	put_pid(&row, pmon->worker_pid);
+	pmon_put_int_or_null(&row, pmon->worker_pid != 0, pmon->worker_pid);
 	pmon_put_time(&row, pmon->worker_started_at);
 	pmon_put_bigint(&row, pmon->samples);
 	pmon_put_time(&row, pmon->last_sample_at);
@@ -78,98 +64,6 @@ pool_monitor_info(PG_FUNCTION_ARGS)
 	LWLockRelease(PmonLock());
 
 	return pmon_return_row(fcinfo, &row);
-}
-
-/*
- * A name that a client sent before anybody looked at it: any bytes at all, cut
- * to what fits.  What is no text in this database's encoding is made some.
- */
-static void
-put_client_name(PmonRow *row, const char *name)
-{
-	char	   *text = pstrdup(name);
-	int			length = strlen(text);
-
-	text[		pg_mbcliplen(text, length, length)] = '\0';
-
-	if (!pg_verifymbstr(text, strlen(text), true))
-	{
-		for (char *c = text; *c != '\0'; c++)
-		{
-			if (IS_HIGHBIT_SET(*c))
-				*c = '?';
-		}
-	}
-	pmon_put_text(row, text);
-}
-
-static void
-add_rejection_row(FunctionCallInfo fcinfo, const PmonRejection *rejection)
-{
-	PmonRow		row = {0};
-
-	put_client_name(&row, rejection->key.datname);
-	put_client_name(&row, rejection->key.usename);
-	put_client_name(&row, rejection->key.application_name);
-	pmon_put_text(&row, pmon_reject_reason_names[rejection->key.reason]);
-	pmon_put_bigint(&row, rejection->rejected);
-	pmon_put_time(&row, rejection->last_at);
-	pmon_add_row(fcinfo, &row);
-}
-
-/* A row without names: for what stands under none, or may not be seen */
-static void
-add_anonymous_row(FunctionCallInfo fcinfo, const char *application_name,
-				  const char *reason, uint64 rejected, TimestampTz last_at)
-{
-	PmonRow		row = {0};
-
-	if (rejected == 0)
-		return;
-	pmon_put_null(&row);
-	pmon_put_null(&row);
-	pmon_put_text(&row, application_name);
-	pmon_put_text(&row, reason);
-	pmon_put_bigint(&row, rejected);
-	pmon_put_time(&row, last_at);
-	pmon_add_row(fcinfo, &row);
-}
-
-Datum
-pool_monitor_rejections(PG_FUNCTION_ARGS)
-{
-	PmonGroupSnapshot *snapshot;
-	uint64		hidden = 0;
-	TimestampTz hidden_last_at = 0;
-
-	pmon_require_loaded();
-	InitMaterializedSRF(fcinfo, 0);
-	snapshot = pmon_take_snapshot(false);
-
-	for (int i = 0; i < snapshot->nrejections; i++)
-	{
-		PmonRejection *rejection = &snapshot->rejections[i];
-
-		if (pmon_may_read(get_role_oid(rejection->key.usename, true)))
-			add_rejection_row(fcinfo, rejection);
-		else
-		{
-			hidden += rejection->rejected;
-			hidden_last_at = Max(hidden_last_at, rejection->last_at);
-		}
-	}
-
-	for (int i = 0; i < PMON_REJECT_REASONS; i++)
-	{
-		if (pmon_may_read_all())
-			add_anonymous_row(fcinfo, PMON_OTHER_APPLICATION, pmon_reject_reason_names[i],
-							  snapshot->dropped[i], 0);
-		else
-			hidden += snapshot->dropped[i];
-	}
-	add_anonymous_row(fcinfo, PMON_INSUFFICIENT_PRIVILEGE, NULL,
-					  hidden, hidden_last_at);
-	return (Datum) 0;
 }
 
 /* Forget figures: one application's, or all. */

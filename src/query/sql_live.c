@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "query/live_counts.h"
+#include "query/live_sessions.h"
 #include "query/local_hash.h"
 #include "query/result_set.h"
 #include "shared/incidents.h"
@@ -26,26 +26,19 @@ PG_FUNCTION_INFO_V1(pool_monitor_connections);
 PG_FUNCTION_INFO_V1(pool_monitor_database_counts);
 PG_FUNCTION_INFO_V1(pool_monitor_role_counts);
 
-static void
-put_incident(PmonRow *row, int64 incident)
-{
-	if (incident != 0)
-		pmon_put_bigint(row, incident);
-	else
-		pmon_put_null(row);
-}
-
 /* The columns of pool_monitor_status that only the preloaded library knows */
+#define RECORDED_COLUMNS	7
+
 static void
 put_recorded_status(PmonRow *row)
 {
 	PmonPeak	peak;
 	TimestampTz stats_reset;
+	int64		incident;
 
 	if (pmon == NULL)
 	{
-		for (int i = 0; i < 7; i++)
-			pmon_put_null(row);
+		pmon_put_nulls(row, RECORDED_COLUMNS);
 		return;
 	}
 
@@ -59,7 +52,8 @@ put_recorded_status(PmonRow *row)
 	pmon_put_bigint(row, pmon_rejected());
 	pmon_put_time(row, pmon_last_rejected_at());
 	pmon_put_bigint(row, pg_atomic_read_u64(&pmon->terminated));
-	put_incident(row, pmon_current_incident());
+	incident = pmon_current_incident();
+	pmon_put_bigint_or_null(row, incident != 0, incident);
 	pmon_put_time(row, stats_reset);
 }
 
@@ -72,7 +66,7 @@ pool_monitor_status(PG_FUNCTION_ARGS)
 	double		utilization;
 	int			available;
 
-	pmon_count_all(&counts);
+	pmon_count_live(pmon_read_live(false), &counts);
 	utilization = (double) counts.connections / pmon_ordinary_slots();
 
 	/* a login that is not authenticated yet has its slot, but no entry */
@@ -143,19 +137,21 @@ count_connection(HTAB *table, const PmonSession *session)
 }
 
 static void
-add_connection_row(FunctionCallInfo fcinfo, const ConnectionEntry *entry,
-				   TimestampTz now)
+add_connection_row(FunctionCallInfo fcinfo, PmonLive *live,
+				   const ConnectionEntry *entry)
 {
 	PmonRow		row = {0};
 
-	pmon_put_database(&row, entry->key.databaseid);
-	pmon_put_role(&row, entry->key.userid);
+	pmon_put_name(&row, pmon_live_database(live, entry->key.databaseid),
+				  entry->key.databaseid);
+	pmon_put_name(&row, pmon_live_role(live, entry->key.userid),
+				  entry->key.userid);
 	pmon_put_text(&row, entry->key.application_name);
 	pmon_put_address(&row, &entry->key.client_addr);
 	pmon_put_text(&row, pmon_state_name(entry->key.state));
 	pmon_put_text(&row, GetBackendTypeDesc(entry->key.backend_type));
 	pmon_put_int(&row, entry->connections);
-	pmon_put_interval(&row, pmon_age(now, entry->oldest_state));
+	pmon_put_interval(&row, pmon_age(live->now, entry->oldest_state));
 	pmon_add_row(fcinfo, &row);
 }
 
@@ -165,12 +161,9 @@ add_hidden_row(FunctionCallInfo fcinfo, int connections)
 {
 	PmonRow		row = {0};
 
-	pmon_put_null(&row);
-	pmon_put_null(&row);
+	pmon_put_nulls(&row, 2);
 	pmon_put_text(&row, PMON_INSUFFICIENT_PRIVILEGE);
-	pmon_put_null(&row);
-	pmon_put_null(&row);
-	pmon_put_null(&row);
+	pmon_put_nulls(&row, 3);
 	pmon_put_int(&row, connections);
 	pmon_put_null(&row);
 	pmon_add_row(fcinfo, &row);
@@ -183,26 +176,22 @@ pool_monitor_connections(PG_FUNCTION_ARGS)
 										sizeof(ConnectionEntry));
 	HASH_SEQ_STATUS seq;
 	ConnectionEntry *entry;
-	TimestampTz now = GetCurrentTimestamp();
+	PmonLive   *live = pmon_read_live(true);
 	int			hidden = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
 
-	for (int i = 0; i < pmon_status_slots(); i++)
+	for (int i = 0; i < live->nsessions; i++)
 	{
-		PmonSession session;
-
-		if (!pmon_read_session(i, &session) || !PmonIsConnection(&session))
-			continue;
-		if (pmon_may_read(session.userid))
-			count_connection(table, &session);
+		if (pmon_may_read(live->sessions[i].userid))
+			count_connection(table, &live->sessions[i]);
 		else
 			hidden++;
 	}
 
 	hash_seq_init(&seq, table);
 	while ((entry = hash_seq_search(&seq)) != NULL)
-		add_connection_row(fcinfo, entry, now);
+		add_connection_row(fcinfo, live, entry);
 	if (hidden > 0)
 		add_hidden_row(fcinfo, hidden);
 	return (Datum) 0;
@@ -222,22 +211,21 @@ static Datum
 count_by_oid(FunctionCallInfo fcinfo, size_t member)
 {
 	HTAB	   *table = pmon_local_hash("counts", sizeof(Oid), sizeof(OidEntry));
+	PmonLive   *live = pmon_read_live(false);
 	HASH_SEQ_STATUS seq;
 	OidEntry   *entry;
 
 	InitMaterializedSRF(fcinfo, 0);
 
-	for (int i = 0; i < pmon_status_slots(); i++)
+	for (int i = 0; i < live->nsessions; i++)
 	{
-		PmonSession session;
+		const PmonSession *session = &live->sessions[i];
 		bool		found;
 
-		if (!pmon_read_session(i, &session) || !PmonIsSession(&session))
-			continue;
-		entry = hash_search(table, (char *) &session + member, HASH_ENTER, &found);
+		entry = hash_search(table, (const char *) session + member, HASH_ENTER, &found);
 		if (!found)
 			memset(&entry->counts, 0, sizeof(entry->counts));
-		pmon_count_session(&entry->counts, &session);
+		pmon_count_session(&entry->counts, session);
 	}
 
 	hash_seq_init(&seq, table);

@@ -15,10 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "query/leaks.h"
-#include "query/live_counts.h"
-#include "query/live_pools.h"
-#include "query/local_hash.h"
+#include "query/live_sessions.h"
 #include "query/openmetrics.h"
 #include "query/result_set.h"
 #include "query/series_groups.h"
@@ -30,22 +27,11 @@
 
 PG_FUNCTION_INFO_V1(pool_monitor_metrics);
 
-typedef struct CachedName
-{
-	Oid			oid;
-	char		name[NAMEDATALEN];
-} CachedName;
-
 /* One reading of everything, and the text in the making */
 typedef struct Metrics
 {
 	PmonExposition exposition;
-	TimestampTz now;
-	HTAB	   *databases;		/* names */
-	HTAB	   *roles;
-
-	int			nconnections;
-	PmonSession *connections;	/* sessions and walsenders */
+	PmonLive   *live;			/* sessions and walsenders */
 	PmonCounts	counts;			/* of sessions */
 	PmonCounts *pool_counts;	/* the last one: in no pool with a size */
 
@@ -53,81 +39,11 @@ typedef struct Metrics
 	PmonGroupSnapshot *snapshot;
 } Metrics;
 
-/* The name of a database or a role, its OID if dropped, empty if none */
-static const char *
-cached_name(HTAB *cache, Oid oid, bool is_database)
-{
-	CachedName *entry;
-	bool		found;
-
-	if (!OidIsValid(oid))
-		return "";
-	entry = hash_search(cache, &oid, HASH_ENTER, &found);
-	if (!found)
-	{
-		char	   *name = is_database ? get_database_name(oid) :
-		GetUserNameFromId(oid, true);
-
-		pmon_copy_exposed_name(entry->name, name != NULL ? name : psprintf("%u", oid));
-	}
-	return entry->name;
-}
-
-/*
- * Reading
- */
-
-static void
-read_connections(Metrics *metrics)
-{
-	int			slots = pmon_status_slots();
-	int			n = 0;
-
-	metrics->connections = palloc(sizeof(PmonSession) * slots);
-	for (int i = 0; i < slots; i++)
-	{
-		PmonSession *session = &metrics->connections[n];
-
-		if (!pmon_read_session(i, session) || !PmonIsConnection(session))
-			continue;
-		if (PmonIsSession(session))
-			pmon_count_session(&metrics->counts, session);
-		n++;
-	}
-	metrics->nconnections = n;
-}
-
-/* As pmon_count_pools(), from the sessions that were read */
-static void
-count_pools(Metrics *metrics)
-{
-	PmonNames  *names = pmon_begin_matching();
-	int			rest = pmon_declared->npools;
-
-	metrics->pool_counts = palloc0(sizeof(PmonCounts) * (rest + 1));
-	for (int i = 0; i < metrics->nconnections; i++)
-	{
-		PmonSession *session = &metrics->connections[i];
-		int			pool;
-
-		if (!PmonIsSession(session))
-			continue;
-		pool = pmon_live_pool(names, session);
-		if (pool >= 0)
-			pmon_count_session(&metrics->pool_counts[pool], session);
-		if (pool < 0 || pmon_declared->pools[pool].size < 0)
-			pmon_count_session(&metrics->pool_counts[rest], session);
-	}
-}
-
 static Metrics *
 read_everything(void)
 {
 	Metrics    *metrics = palloc0(sizeof(Metrics));
 
-	metrics->databases = pmon_local_hash("database names", sizeof(Oid),
-										 sizeof(CachedName));
-	metrics->roles = pmon_local_hash("role names", sizeof(Oid), sizeof(CachedName));
 	if (pmon != NULL)
 	{
 		metrics->snapshot = pmon_take_snapshot(true);
@@ -136,9 +52,9 @@ read_everything(void)
 		*metrics->shared = *pmon;
 		LWLockRelease(PmonLock());
 	}
-	read_connections(metrics);
-	count_pools(metrics);
-	metrics->now = GetCurrentTimestamp();
+	metrics->live = pmon_read_live(true);
+	pmon_count_live(metrics->live, &metrics->counts);
+	metrics->pool_counts = pmon_count_pools(metrics->live);
 	return metrics;
 }
 
@@ -210,49 +126,25 @@ put_recorded_server(Metrics *metrics)
 static void
 put_leak_suspects(Metrics *metrics)
 {
-	/* a session that would be a suspect, for each of the reasons */
-	static const struct
-	{
-		PmonState	state;
-		uint32		wait_event_info;
-	}			suspects[] =
-	{
-		{PMON_STATE_IDLE_IN_TRANSACTION, 0},
-		{PMON_STATE_IDLE_IN_TRANSACTION_ABORTED, 0},
-		{PMON_STATE_ACTIVE, WAIT_EVENT_CLIENT_READ},
-		{PMON_STATE_ACTIVE, 0}
-	};
+	PmonExposition *out = &metrics->exposition;
 	PmonProcState *procs = pmon_read_procs();
-	int			counts[lengthof(suspects)] = {0};
+	int			counts[PMON_LEAKS] = {0};
 
-	for (int i = 0; i < metrics->nconnections; i++)
+	for (int i = 0; i < metrics->live->nsessions; i++)
 	{
-		PmonSession *session = &metrics->connections[i];
-		const char *reason = NULL;
+		const PmonSession *session = &metrics->live->sessions[i];
 
-		if (PmonIsSession(session))
-			reason = pmon_leak_suspect(session->state,
-									   procs[session->slot].wait_event_info,
-									   pmon_age(metrics->now, pmon_statement_start(session)),
-									   pmon_leak_threshold * INT64CONST(1000));
-		for (int j = 0; reason != NULL && j < lengthof(suspects); j++)
-		{
-			if (strcmp(reason, pmon_leak_suspect(suspects[j].state,
-												 suspects[j].wait_event_info,
-												 0, 0)) == 0)
-				counts[j]++;
-		}
+		counts[pmon_leak_suspect(metrics->live, session,
+								 procs[session->slot].wait_event_info)]++;
 	}
 
-	pmon_begin_family(&metrics->exposition, PMON_METRIC_LEAK_SUSPECTS);
-	for (int j = 0; j < lengthof(suspects); j++)
+	pmon_begin_family(out, PMON_METRIC_LEAK_SUSPECTS);
+	for (int i = PMON_LEAK_NONE + 1; i < PMON_LEAKS; i++)
 	{
 		PmonLabels	labels = {0};
 
-		pmon_add_label(&labels, "reason",
-					   pmon_leak_suspect(suspects[j].state,
-										 suspects[j].wait_event_info, 0, 0));
-		pmon_add_sample(&metrics->exposition, &labels, counts[j], PMON_WHOLE);
+		pmon_add_label(&labels, "reason", pmon_leak_name(i));
+		pmon_add_sample(out, &labels, counts[i], PMON_WHOLE);
 	}
 }
 
@@ -260,16 +152,27 @@ put_leak_suspects(Metrics *metrics)
  * Groups
  */
 
+/* By names, or the OID of what has been dropped */
+static PmonSeriesGroup *
+find_series(Metrics *metrics, PmonSeriesTable *table, Oid databaseid,
+			Oid userid, const char *application_name)
+{
+	const char *datname = pmon_live_database(metrics->live, databaseid);
+	const char *usename = pmon_live_role(metrics->live, userid);
+
+	return pmon_find_series(table, pmon_shown_name(datname, databaseid),
+							pmon_shown_name(usename, userid), application_name);
+}
+
 static void
 count_connections(Metrics *metrics, PmonSeriesTable *table)
 {
-	for (int i = 0; i < metrics->nconnections; i++)
+	for (int i = 0; i < metrics->live->nsessions; i++)
 	{
-		PmonSession *session = &metrics->connections[i];
-		PmonSeriesGroup *group = pmon_find_series(table,
-												  cached_name(metrics->databases, session->databaseid, true),
-												  cached_name(metrics->roles, session->userid, false),
-												  session->application_name);
+		const PmonSession *session = &metrics->live->sessions[i];
+		PmonSeriesGroup *group = find_series(metrics, table, session->databaseid,
+											 session->userid,
+											 session->application_name);
 
 		if (PmonIsSession(session))
 		{
@@ -298,10 +201,8 @@ add_counters(Metrics *metrics, PmonSeriesTable *table)
 		if (group->connections == 0 && group->counters.sessions == 0 &&
 			group->counters.hold.transactions == 0)
 			continue;
-		into[i] = pmon_find_series(table,
-								   cached_name(metrics->databases, group->key.databaseid, true),
-								   cached_name(metrics->roles, group->key.userid, false),
-								   group->key.application_name);
+		into[i] = find_series(metrics, table, group->key.databaseid,
+							  group->key.userid, group->key.application_name);
 		pmon_add_counters(&into[i]->counters, &group->counters);
 	}
 	return into;
@@ -473,36 +374,26 @@ label_pool(PmonLabels *labels, int pool)
 	return true;
 }
 
-static int64
-capacity(const PmonPool *pool)
-{
-	return pmon_pool_capacity(pool->size, pool->overflow, pool->instances);
-}
-
 static void
 put_pool_status(Metrics *metrics)
 {
-	static const PmonPoolStatus statuses[] = {
-		PMON_POOL_HEALTHY, PMON_POOL_OVERFLOW, PMON_POOL_EXHAUSTED
-	};
-	const char *words[lengthof(statuses)];
+	const char *words[PMON_POOL_STATUSES];
 
-	for (int i = 0; i < lengthof(statuses); i++)
-		words[i] = pmon_pool_status_name(statuses[i]);
+	for (int i = 0; i < PMON_POOL_STATUSES; i++)
+		words[i] = pmon_pool_status_name(i);
 
 	pmon_begin_family(&metrics->exposition, PMON_METRIC_POOL_STATUS);
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
-		const PmonPool *pool = &pmon_declared->pools[i];
+		const PmonCounts *counts = &metrics->pool_counts[i];
 		PmonLabels	labels;
 
 		if (label_pool(&labels, i))
 			pmon_add_enumeration(&metrics->exposition, &labels, "status",
 								 words, lengthof(words),
-								 pmon_pool_status(pool->size, pool->overflow,
-												  pool->instances,
-												  pmon_checked_out(&metrics->pool_counts[i]),
-												  metrics->pool_counts[i].connections));
+								 pmon_pool_status(&pmon_declared->pools[i],
+												  pmon_checked_out(counts),
+												  counts->connections));
 	}
 }
 
@@ -521,11 +412,10 @@ pool_figure(Metrics *metrics, PmonMetric metric, int i)
 		case PMON_METRIC_POOL_INSTANCES:
 			return pool->instances;
 		case PMON_METRIC_POOL_CAPACITY:
-			return capacity(pool);
+			return pmon_pool_capacity(pool);
 		default:
 			Assert(metric == PMON_METRIC_POOL_OVERFLOW);
-			return pmon_pool_overflow(pool->size, pool->instances,
-									  metrics->pool_counts[i].connections);
+			return pmon_pool_overflow(pool, metrics->pool_counts[i].connections);
 	}
 }
 
@@ -580,7 +470,7 @@ put_pool_utilization(Metrics *metrics)
 		if (label_pool(&labels, i))
 			pmon_add_ratio(&metrics->exposition, &labels,
 						   (double) pmon_checked_out(&metrics->pool_counts[i]) /
-						   Max(capacity(&pmon_declared->pools[i]), 1));
+						   Max(pmon_pool_capacity(&pmon_declared->pools[i]), 1));
 	}
 }
 
@@ -601,7 +491,7 @@ static void
 put_recorded_pools(Metrics *metrics)
 {
 	PmonExposition *out = &metrics->exposition;
-	int64	   *invalid = palloc0(sizeof(int64) * Max(pmon_declared->npools, 1));
+	uint64	   *invalid = pmon_count_invalid(metrics->snapshot);
 	PmonLabels	labels;
 
 	pmon_begin_family(out, PMON_METRIC_POOL_PEAK_CHECKED_OUT);
@@ -615,8 +505,6 @@ put_recorded_pools(Metrics *metrics)
 							PMON_WHOLE);
 	}
 
-	if (pmon_declared->npools > 0)
-		pmon_count_invalid(invalid);
 	pmon_begin_family(out, PMON_METRIC_POOL_INVALID);
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
@@ -636,7 +524,7 @@ put_capacity(Metrics *metrics)
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
 		if (pmon_declared->pools[i].size >= 0)
-			declared += capacity(&pmon_declared->pools[i]);
+			declared += pmon_pool_capacity(&pmon_declared->pools[i]);
 	}
 	pmon_add_metric(out, PMON_METRIC_DECLARED_CAPACITY, declared, PMON_WHOLE);
 	pmon_add_metric(out, PMON_METRIC_UNDECLARED_CONNECTIONS, undeclared,

@@ -11,9 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "query/leaks.h"
-#include "query/live_policy.h"
-#include "query/live_pools.h"
+#include "query/live_sessions.h"
 #include "query/result_set.h"
 #include "shared/current_policy.h"
 #include "shared/settings.h"
@@ -27,12 +25,12 @@ PG_FUNCTION_INFO_V1(pool_monitor_leak_suspects);
 
 /* What everybody may see of everybody's sessions */
 static void
-put_public_columns(PmonRow *row, const PmonSession *session, PmonNames *names)
+put_public_columns(PmonRow *row, const PmonSession *session, PmonLive *live)
 {
 	pmon_put_int(row, session->pid);
-	pmon_put_name(row, pmon_live_database(names, session->databaseid),
+	pmon_put_name(row, pmon_live_database(live, session->databaseid),
 				  session->databaseid);
-	pmon_put_name(row, pmon_live_role(names, session->userid),
+	pmon_put_name(row, pmon_live_role(live, session->userid),
 				  session->userid);
 }
 
@@ -42,8 +40,7 @@ put_policy_columns(PmonRow *row, const PmonIdleSession *judged)
 {
 	if (judged == NULL)
 	{
-		for (int i = 0; i < 3; i++)
-			pmon_put_null(row);
+		pmon_put_nulls(row, 3);
 		return;
 	}
 	pmon_put_interval(row, judged->limit > 0 ? judged->limit * 1000 : -1);
@@ -51,29 +48,19 @@ put_policy_columns(PmonRow *row, const PmonIdleSession *judged)
 	pmon_put_text(row, pmon_exemption_name(judged->exempt));
 }
 
-/* Why a session looks leaked, or NULL */
-static const char *
-suspect(const PmonSession *session, uint32 wait_event_info, TimestampTz now)
-{
-	return pmon_leak_suspect(session->state, wait_event_info,
-							 pmon_age(now, pmon_statement_start(session)),
-							 pmon_leak_threshold * INT64CONST(1000));
-}
-
 static void
-put_private_columns(PmonRow *row, const PmonSession *session,
-					const PmonProcState *proc, int pool,
-					const PmonIdleSession *judged, int blocks, TimestampTz now)
+put_private_columns(PmonRow *row, const PmonSession *session, PmonLive *live,
+					const PmonProcState *proc, const PmonIdleSession *judged,
+					int blocks)
 {
+	int			pool = pmon_live_pool(live, session);
 	bool		checked_out = PmonIsCheckedOut(session->state);
 	char	   *query = pmon_read_query(session->slot, session->pid);
 
 	pmon_put_text(row, session->application_name);
 	pmon_put_address(row, &session->client_addr);
-	if (session->client_addr.kind == PMON_CLIENT_UNKNOWN)
-		pmon_put_null(row);
-	else
-		pmon_put_int(row, session->client_port);
+	pmon_put_int_or_null(row, session->client_addr.kind != PMON_CLIENT_UNKNOWN,
+						 session->client_port);
 	pmon_put_time(row, session->backend_start);
 	pmon_put_time(row, session->xact_start);
 	pmon_put_time(row, session->query_start);
@@ -84,44 +71,28 @@ put_private_columns(PmonRow *row, const PmonSession *session,
 	pmon_put_xid(row, proc->xmin);
 	pmon_put_text(row, pool >= 0 ? pmon_declared->pools[pool].name : NULL);
 	pmon_put_bool(row, checked_out);
-	pmon_put_interval(row, pmon_age(now, session->state_change));
-	pmon_put_interval(row, pmon_age(now, session->xact_start));
-	pmon_put_text(row, suspect(session, proc->wait_event_info, now));
+	pmon_put_interval(row, pmon_age(live->now, session->state_change));
+	pmon_put_interval(row, pmon_age(live->now, session->xact_start));
+	pmon_put_text(row, pmon_leak_name(pmon_leak_suspect(live, session,
+														proc->wait_event_info)));
 	put_policy_columns(row, judged);
 	pmon_put_int(row, blocks);
 	pmon_put_text(row, query);
 }
 
-/* All sessions, palloc'd; *nsessions says how many. */
-static PmonSession *
-read_sessions(int *nsessions)
+/* Pick those that look leaked and that the reader may see. */
+static void
+keep_suspects(const PmonLive *live, PmonLive *suspects)
 {
-	int			slots = pmon_status_slots();
-	PmonSession *sessions = palloc(sizeof(PmonSession) * slots);
-	int			n = 0;
-
-	for (int i = 0; i < slots; i++)
+	suspects->nsessions = 0;
+	for (int i = 0; i < live->nsessions; i++)
 	{
-		if (pmon_read_session(i, &sessions[n]) && PmonIsSession(&sessions[n]))
-			n++;
-	}
-	*nsessions = n;
-	return sessions;
-}
+		const PmonSession *session = &live->sessions[i];
 
-/* Keep those that look leaked and that the reader may see.  Returns how many. */
-static int
-keep_suspects(PmonSession *sessions, int nsessions, TimestampTz now)
-{
-	int			n = 0;
-
-	for (int i = 0; i < nsessions; i++)
-	{
-		if (suspect(&sessions[i], 0, now) != NULL &&
-			pmon_may_read(sessions[i].userid))
-			sessions[n++] = sessions[i];
+		if (pmon_leak_suspect(live, session, 0) != PMON_LEAK_NONE &&
+			pmon_may_read(session->userid))
+			suspects->sessions[suspects->nsessions++] = *session;
 	}
-	return n;
 }
 
 /*
@@ -129,8 +100,7 @@ keep_suspects(PmonSession *sessions, int nsessions, TimestampTz now)
  * read only if any backend waits.
  */
 static int *
-read_blocks(const PmonSession *sessions, int nsessions,
-			const PmonProcState *procs)
+read_blocks(const PmonLive *live, const PmonProcState *procs)
 {
 	int			slots = pmon_status_slots();
 	int		   *pids;
@@ -142,8 +112,8 @@ read_blocks(const PmonSession *sessions, int nsessions,
 		return palloc0(sizeof(int) * slots);
 
 	pids = palloc0(sizeof(int) * slots);
-	for (int i = 0; i < nsessions; i++)
-		pids[sessions[i].slot] = sessions[i].pid;
+	for (int i = 0; i < live->nsessions; i++)
+		pids[live->sessions[i].slot] = live->sessions[i].pid;
 	return pmon_read_blockers(pids);
 }
 
@@ -152,56 +122,49 @@ read_blocks(const PmonSession *sessions, int nsessions,
  * policy is on.
  */
 static PmonIdleSession **
-judge_sessions(TimestampTz now)
+judge_sessions(PmonLive *live)
 {
 	PmonIdleSession **by_slot;
-	PmonIdleSession *sessions;
+	PmonIdleSession *judged;
 	PmonIdlePolicy policy;
 	int			n;
 
-	pmon_get_policy(&policy, now);
+	pmon_get_policy(&policy, live->now);
 	if (pmon == NULL || !pmon_policy_is_on(&policy))
 		return NULL;
 
-	sessions = pmon_judge_live_sessions(&policy, &n);
+	judged = pmon_judge_live(live, &policy, &n);
 	by_slot = palloc0(sizeof(PmonIdleSession *) * pmon_status_slots());
 	for (int i = 0; i < n; i++)
-		by_slot[sessions[i].slot] = &sessions[i];
+		by_slot[judged[i].slot] = &judged[i];
 	return by_slot;
 }
 
-/* Add a row for each session. */
+/* Add a row for each session; judged is NULL where no policy is on. */
 static void
-show_sessions(FunctionCallInfo fcinfo, PmonSession *sessions, int nsessions,
-			  TimestampTz now)
+show_sessions(FunctionCallInfo fcinfo, PmonLive *live, PmonIdleSession **judged)
 {
 	PmonProcState *procs = pmon_read_procs();
-	int		   *blocks = read_blocks(sessions, nsessions, procs);
-	PmonNames  *names = pmon_begin_matching();
-	PmonIdleSession **judged = judge_sessions(now);
+	int		   *blocks = read_blocks(live, procs);
 	MemoryContext row_context;
 
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "pool_monitor row",
 										ALLOCSET_DEFAULT_SIZES);
 
-	for (int i = 0; i < nsessions; i++)
+	for (int i = 0; i < live->nsessions; i++)
 	{
-		PmonSession *session = &sessions[i];
+		PmonSession *session = &live->sessions[i];
 		MemoryContext oldcontext = MemoryContextSwitchTo(row_context);
 		PmonRow		row;
 
 		row.ncolumns = 0;
-		put_public_columns(&row, session, names);
+		put_public_columns(&row, session, live);
 		if (pmon_may_read(session->userid))
-			put_private_columns(&row, session, &procs[session->slot],
-								pmon_live_pool(names, session),
+			put_private_columns(&row, session, live, &procs[session->slot],
 								judged != NULL ? judged[session->slot] : NULL,
-								blocks[session->slot], now);
+								blocks[session->slot]);
 		else
-		{
-			for (int c = 0; c < PRIVATE_COLUMNS; c++)
-				pmon_put_null(&row);
-		}
+			pmon_put_nulls(&row, PRIVATE_COLUMNS);
 		pmon_add_row(fcinfo, &row);
 
 		/* each row in the same memory, which is in the cache */
@@ -213,26 +176,27 @@ show_sessions(FunctionCallInfo fcinfo, PmonSession *sessions, int nsessions,
 Datum
 pool_monitor_sessions(PG_FUNCTION_ARGS)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	int			nsessions;
-	PmonSession *sessions = read_sessions(&nsessions);
+	PmonLive   *live = pmon_read_live(false);
 
 	InitMaterializedSRF(fcinfo, 0);
-	show_sessions(fcinfo, sessions, nsessions, now);
+	show_sessions(fcinfo, live, judge_sessions(live));
 	return (Datum) 0;
 }
 
-/* Rows are for suspects only, of whom there are few. */
+/*
+ * Rows are for suspects only, of whom there are few.  What the policy makes of
+ * one depends on all sessions, so they are judged before.
+ */
 Datum
 pool_monitor_leak_suspects(PG_FUNCTION_ARGS)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	int			nsessions;
-	PmonSession *sessions = read_sessions(&nsessions);
+	PmonLive   *live = pmon_read_live(false);
+	PmonLive	suspects = *live;
 
-	nsessions = keep_suspects(sessions, nsessions, now);
 	InitMaterializedSRF(fcinfo, 0);
-	if (nsessions > 0)
-		show_sessions(fcinfo, sessions, nsessions, now);
+	suspects.sessions = palloc(sizeof(PmonSession) * Max(live->nsessions, 1));
+	keep_suspects(live, &suspects);
+	if (suspects.nsessions > 0)
+		show_sessions(fcinfo, &suspects, judge_sessions(live));
 	return (Datum) 0;
 }

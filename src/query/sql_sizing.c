@@ -41,9 +41,7 @@ capacity_of(uint32 id)
 {
 	const PmonPool *pool = pool_by_id(id);
 
-	if (pool == NULL)
-		return -1;
-	return pmon_pool_capacity(pool->size, pool->overflow, pool->instances);
+	return pool != NULL ? pmon_pool_capacity(pool) : -1;
 }
 
 /* An application that there is, and its name */

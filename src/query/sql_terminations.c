@@ -15,7 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "query/arguments.h"
-#include "query/live_policy.h"
+#include "query/live_sessions.h"
 #include "query/result_set.h"
 #include "shared/current_policy.h"
 #include "shared/end_request.h"
@@ -48,8 +48,7 @@ add_record_row(FunctionCallInfo fcinfo, const PmonTermination *record)
 		pmon_put_int(&row, record->pid);
 		pmon_put_database(&row, record->databaseid);
 		pmon_put_role(&row, record->userid);
-		for (int i = 0; i < PRIVATE_COLUMNS; i++)
-			pmon_put_null(&row);
+		pmon_put_nulls(&row, PRIVATE_COLUMNS);
 		pmon_add_row(fcinfo, &row);
 		return;
 	}
@@ -322,7 +321,8 @@ pool_monitor_terminate_idle(PG_FUNCTION_ARGS)
 
 	pools = palloc(PMON_POOLS_SIZE(PMON_MAX_POOLS));
 	get_order_policy(&call->order, &call->policy, pools);
-	call->sessions = pmon_judge_live_sessions(&call->policy, &call->nsessions);
+	call->sessions = pmon_judge_live(pmon_read_live(false), &call->policy,
+									 &call->nsessions);
 	call->requests = palloc0(sizeof(Request) * Max(call->nsessions, 1));
 
 	PG_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(call));

@@ -159,8 +159,7 @@ static bool
 update_state(PmonPoolState *state, const PmonPool *pool, int connections,
 			 int checked_out, TimestampTz at)
 {
-	bool		full = pmon_pool_status(pool->size, pool->overflow,
-										pool->instances, checked_out,
+	bool		full = pmon_pool_status(pool, checked_out,
 										connections) == PMON_POOL_EXHAUSTED;
 
 	state->connections = connections;
@@ -186,8 +185,7 @@ update_state(PmonPoolState *state, const PmonPool *pool, int connections,
 static void
 log_state(const PmonPool *pool, bool exhausted, int checked_out)
 {
-	long long	capacity = pmon_pool_capacity(pool->size, pool->overflow,
-											  pool->instances);
+	long long	capacity = pmon_pool_capacity(pool);
 
 	if (exhausted)
 		ereport(LOG,

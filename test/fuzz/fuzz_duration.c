@@ -12,6 +12,7 @@
 
 #include "pure/duration.h"
 #include "fuzz.h"
+#include "../unit/setting_writer.h"
 
 #define UNSET	INT64CONST(-4711)
 
@@ -37,11 +38,11 @@ parse(const char *before, const char *str, const char *after,
 static void
 check_round_trip(int64 milliseconds)
 {
-	char		written[PMON_DURATION_LEN];
+	char		written[DURATION_LEN];
 	int64		again;
 
 	memset(written, 'x', sizeof(written));
-	pmon_duration_format(milliseconds, written);
+	format_duration(milliseconds, written);
 	require(memchr(written, '\0', sizeof(written)) != NULL, "no end");
 	require(parse("", written, "", &again) == PMON_DURATION_OK,
 			"\"%s\" is refused", written);

@@ -1,4 +1,4 @@
-/* links: shared/ring.c shared/history.c query/history_reader.c query/local_hash.c shared/hold_counters.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c shared/shared_state.c */
+/* links: shared/ring.c shared/history.c query/history_reader.c shared/hold_counters.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c shared/shared_state.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_stats_file.c

@@ -12,6 +12,7 @@
 
 #include "pure/pools.h"
 #include "pure/pools_parser.h"
+#include "../unit/setting_writer.h"
 
 static void complain(const char *what);
 
@@ -63,7 +64,7 @@ check_error(const char *value, const PmonPoolsError *error)
 static void
 check_round_trip(const PmonPools *pools)
 {
-	static char written[PMON_MAX_POOLS * (PMON_POOL_TEXT_LEN + 2)];
+	static char written[PMON_MAX_POOLS * (POOL_TEXT_LEN + 2)];
 	Size		length = 0;
 	PmonPoolsError error;
 	PmonPools  *again;
@@ -79,9 +80,9 @@ check_round_trip(const PmonPools *pools)
 			strcpy(written + length, "; ");
 			length += 2;
 		}
-		needed = pmon_pool_format(&pools->pools[i], written + length,
-								  PMON_POOL_TEXT_LEN);
-		if (needed >= PMON_POOL_TEXT_LEN)
+		needed = format_pool(&pools->pools[i], written + length,
+							 POOL_TEXT_LEN);
+		if (needed >= POOL_TEXT_LEN)
 			complain("no room to write a pool");
 		length += needed;
 	}

@@ -121,6 +121,27 @@ foreach my $step (@steps)
 	note($differences);
 }
 
+#
+# A library that is newer than the objects, or older
+#
+$node->safe_psql('postgres', 'CREATE EXTENSION IF NOT EXISTS pool_monitor');
+my $library = $node->safe_psql('postgres', "SELECT probin FROM pg_proc WHERE prosrc = 'pool_monitor_status'");
+foreach my $case (['pool_monitor_status', ''], ['pool_monitor_connections', 'SETOF '], ['pool_monitor_applications', 'SETOF '])
+{
+	my ($function, $set) = @$case;
+
+	foreach my $n (2, 60)
+	{
+		my $columns = join(', ', map { "OUT c$_ int" } 1 .. $n);
+		my ($result, $stdout, $stderr) = $node->psql('postgres',
+			"CREATE FUNCTION other_columns($columns) RETURNS ${set}record LANGUAGE c AS '$library', '$function';\n"
+			  . "\\set VERBOSITY verbose\nSELECT * FROM other_columns()");
+		like($stderr, qr/ERROR: +42804: .*is declared with \d+ columns.*HINT: .*ALTER EXTENSION pool_monitor UPDATE/s,
+			"$function with $n columns is an error that says what to do");
+		$node->safe_psql('postgres', 'DROP FUNCTION other_columns');
+	}
+}
+
 $node->stop;
 unlink glob "$dir/$name*";
 

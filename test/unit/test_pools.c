@@ -16,6 +16,7 @@
 #include "pure/duration.h"
 #include "pure/pools.h"
 #include "pure/pools_parser.h"
+#include "setting_writer.h"
 #include "tap.h"
 
 /* Names and patterns that just fit, and those that just do not */
@@ -51,8 +52,8 @@ format_pools(const PmonPools *pools, char *buf, Size size)
 	{
 		if (i > 0)
 			length += snprintf(buf + length, size - length, "; ");
-		length += pmon_pool_format(&pools->pools[i], buf + length,
-								   size - length);
+		length += format_pool(&pools->pools[i], buf + length,
+							  size - length);
 	}
 }
 
@@ -417,10 +418,10 @@ test_limits(void)
 		   "an error at no key is shown with its pool and position");
 
 	pools = parse("api: size=3", &error);
-	is_int(pmon_pool_format(&pools->pools[0], tiny, sizeof(tiny)), 11,
+	is_int(format_pool(&pools->pools[0], tiny, sizeof(tiny)), 11,
 		   "writing a pool tells the length of the whole text");
 	is_str(tiny, "api", "writing a pool cuts it to the room there is");
-	is_int(pmon_pool_format(&pools->pools[0], NULL, 0), 11,
+	is_int(format_pool(&pools->pools[0], NULL, 0), 11,
 		   "writing a pool without room tells its length");
 	free(pools);
 
@@ -435,8 +436,8 @@ test_limits(void)
 	pool.size = pool.overflow = pool.instances = pool.keep_idle = PMON_MAX_POOL_SIZE;
 	pool.idle_timeout = pool.idle_in_transaction_timeout = pool.max_lifetime =
 		PMON_MAX_DURATION - 1;
-	ok(pmon_pool_format(&pool, NULL, 0) < PMON_POOL_TEXT_LEN,
-	   "the longest pool fits into PMON_POOL_TEXT_LEN");
+	ok(format_pool(&pool, NULL, 0) < POOL_TEXT_LEN,
+	   "the longest pool fits into POOL_TEXT_LEN");
 }
 
 static void
@@ -654,33 +655,66 @@ test_matching(void)
 	free(pools);
 }
 
+/* A pool with those numbers, and its figures */
+static PmonPool
+sized(int size, int overflow, int instances)
+{
+	PmonPool	pool = {.size = size,.overflow = overflow,.instances = instances};
+
+	return pool;
+}
+
+static long long
+capacity(int size, int overflow, int instances)
+{
+	PmonPool	pool = sized(size, overflow, instances);
+
+	return pmon_pool_capacity(&pool);
+}
+
+static long long
+beyond(int size, int instances, int64 total)
+{
+	PmonPool	pool = sized(size, 0, instances);
+
+	return pmon_pool_overflow(&pool, total);
+}
+
+static const char *
+status(int size, int overflow, int instances, int64 checked_out, int64 total)
+{
+	PmonPool	pool = sized(size, overflow, instances);
+
+	return pmon_pool_status_name(pmon_pool_status(&pool, checked_out, total));
+}
+
 static void
 test_figures(void)
 {
-	is_int(pmon_pool_capacity(20, 30, 4), 200, "capacity is (size + overflow) * instances");
-	is_int(pmon_pool_capacity(INT_MAX, INT_MAX, INT_MAX), ((long long) INT_MAX + INT_MAX) * INT_MAX,
+	is_int(capacity(20, 30, 4), 200, "capacity is (size + overflow) * instances");
+	is_int(capacity(INT_MAX, INT_MAX, INT_MAX), ((long long) INT_MAX + INT_MAX) * INT_MAX,
 		   "capacity does not overflow");
-	is_int(pmon_pool_capacity(-1, 0, 1), -1, "without a size there is no capacity");
-	is_int(pmon_pool_capacity(5, -1, 1), -1, "without a limit there is no capacity");
+	is_int(capacity(-1, 0, 1), -1, "without a size there is no capacity");
+	is_int(capacity(5, -1, 1), -1, "without a limit there is no capacity");
 
-	is_int(pmon_pool_overflow(5, 2, 13), 3, "overflow is what is beyond size * instances");
-	is_int(pmon_pool_overflow(5, 2, 9), 0, "overflow is never negative");
-	is_int(pmon_pool_overflow(INT_MAX, INT_MAX, 1), 0, "overflow does not overflow");
-	is_int(pmon_pool_overflow(-1, 1, 5), 0, "without a size there is no overflow");
+	is_int(beyond(5, 2, 13), 3, "overflow is what is beyond size * instances");
+	is_int(beyond(5, 2, 9), 0, "overflow is never negative");
+	is_int(beyond(INT_MAX, INT_MAX, 1), 0, "overflow does not overflow");
+	is_int(beyond(-1, 1, 5), 0, "without a size there is no overflow");
 
-	is_str(pmon_pool_status_name(pmon_pool_status(10, 20, 1, 9, 10)), "healthy",
+	is_str(status(10, 20, 1, 9, 10), "healthy",
 		   "a pool within its size is healthy");
-	is_str(pmon_pool_status_name(pmon_pool_status(10, 20, 1, 9, 11)), "overflow",
+	is_str(status(10, 20, 1, 9, 11), "overflow",
 		   "a pool with more connections than its size is in overflow");
-	is_str(pmon_pool_status_name(pmon_pool_status(10, 20, 1, 29, 30)), "overflow",
+	is_str(status(10, 20, 1, 29, 30), "overflow",
 		   "a pool with one connection left is not exhausted");
-	is_str(pmon_pool_status_name(pmon_pool_status(10, 20, 1, 30, 30)), "exhausted",
+	is_str(status(10, 20, 1, 30, 30), "exhausted",
 		   "a pool with all connections checked out is exhausted");
-	is_str(pmon_pool_status_name(pmon_pool_status(10, 20, 2, 30, 30)), "overflow",
+	is_str(status(10, 20, 2, 30, 30), "overflow",
 		   "two instances have twice the capacity");
-	is_str(pmon_pool_status_name(pmon_pool_status(10, -1, 1, 500, 500)), "overflow",
+	is_str(status(10, -1, 1, 500, 500), "overflow",
 		   "a pool without a limit is never exhausted");
-	is_str(pmon_pool_status_name(pmon_pool_status(-1, 0, 1, 500, 500)), "healthy",
+	is_str(status(-1, 0, 1, 500, 500), "healthy",
 		   "a pool without a size is healthy");
 }
 

@@ -1,0 +1,322 @@
+/*-------------------------------------------------------------------------
+ *
+ * live_sessions.c
+ *	  One reading of the live sessions, and what follows from it.
+ *
+ * See live_sessions.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/timestamp.h"
+
+#include "query/live_sessions.h"
+#include "query/local_hash.h"
+#include "query/result_set.h"
+#include "shared/current_policy.h"
+#include "shared/settings.h"
+#include "shared/shared_state.h"
+
+/*
+ * Reading
+ */
+
+PmonLive *
+pmon_read_live(bool walsenders)
+{
+	PmonLive   *live = palloc0(sizeof(PmonLive));
+	int			slots = pmon_status_slots();
+
+	/* memory that nothing is written to is no memory yet */
+	live->sessions = palloc(sizeof(PmonSession) * slots);
+	live->context = CurrentMemoryContext;
+	live->now = GetCurrentTimestamp();
+	for (int i = 0; i < slots; i++)
+	{
+		PmonSession *session = &live->sessions[live->nsessions];
+
+		if (pmon_read_session(i, session) &&
+			(walsenders ? PmonIsConnection(session) : PmonIsSession(session)))
+			live->nsessions++;
+	}
+	return live;
+}
+
+/* A name, or NULL for what has been dropped */
+typedef struct CachedName
+{
+	Oid			oid;
+	char	   *name;
+} CachedName;
+
+static const char *
+cached_name(PmonLive *live, HTAB **cache, Oid oid)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(live->context);
+	CachedName *entry;
+	bool		found;
+
+	if (*cache == NULL)
+		*cache = pmon_local_hash("names", sizeof(Oid), sizeof(CachedName));
+	entry = hash_search(*cache, &oid, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->name = NULL;
+		entry->name = cache == &live->databases ? get_database_name(oid) :
+			GetUserNameFromId(oid, true);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	return entry->name;
+}
+
+const char *
+pmon_live_database(PmonLive *live, Oid databaseid)
+{
+	return OidIsValid(databaseid) ?
+		cached_name(live, &live->databases, databaseid) : NULL;
+}
+
+const char *
+pmon_live_role(PmonLive *live, Oid userid)
+{
+	return OidIsValid(userid) ? cached_name(live, &live->roles, userid) : NULL;
+}
+
+/*
+ * Counting
+ */
+
+const char *const pmon_server_status_names[PMON_SERVER_STATUSES] = {
+	"healthy", "warning", "critical", "exhausted"
+};
+
+/* Keep the older of two times, either of which may be missing. */
+static void
+keep_older(TimestampTz *oldest, TimestampTz candidate)
+{
+	if (candidate != 0 && (*oldest == 0 || candidate < *oldest))
+		*oldest = candidate;
+}
+
+void
+pmon_count_session(PmonCounts *counts, const PmonSession *session)
+{
+	counts->connections++;
+	counts->states[session->state]++;
+	if (session->state == PMON_STATE_IDLE)
+		keep_older(&counts->oldest_idle, session->state_change);
+	keep_older(&counts->oldest_transaction, session->xact_start);
+	keep_older(&counts->oldest_session, session->backend_start);
+	keep_older(&counts->oldest_state, session->state_change);
+}
+
+void
+pmon_count_live(const PmonLive *live, PmonCounts *counts)
+{
+	memset(counts, 0, sizeof(*counts));
+	for (int i = 0; i < live->nsessions; i++)
+	{
+		if (PmonIsSession(&live->sessions[i]))
+			pmon_count_session(counts, &live->sessions[i]);
+	}
+}
+
+int
+pmon_checked_out(const PmonCounts *counts)
+{
+	int			checked_out = 0;
+
+	for (int i = 0; i < PMON_STATES; i++)
+	{
+		if (PmonIsCheckedOut(i))
+			checked_out += counts->states[i];
+	}
+	return checked_out;
+}
+
+PmonServerStatus
+pmon_server_status(double utilization, bool exhausted)
+{
+	if (exhausted)
+		return PMON_SERVER_EXHAUSTED;
+	if (utilization * 100 >= pmon_critical_threshold)
+		return PMON_SERVER_CRITICAL;
+	if (utilization * 100 >= pmon_warning_threshold)
+		return PMON_SERVER_WARNING;
+	return PMON_SERVER_HEALTHY;
+}
+
+/*
+ * Declared pools
+ */
+
+int
+pmon_live_pool(PmonLive *live, const PmonSession *session)
+{
+	PmonPoolSubject subject;
+
+	if (pmon_declared->npools == 0)
+		return -1;
+	subject.application_name = session->application_name;
+	subject.datname = pmon_live_database(live, session->databaseid);
+	subject.usename = pmon_live_role(live, session->userid);
+	subject.client = session->client_addr;
+	return pmon_pools_match(pmon_declared, &subject);
+}
+
+PmonCounts *
+pmon_count_pools(PmonLive *live)
+{
+	int			rest = pmon_declared->npools;
+	PmonCounts *counts = palloc0(sizeof(PmonCounts) * (rest + 1));
+
+	for (int i = 0; i < live->nsessions; i++)
+	{
+		const PmonSession *session = &live->sessions[i];
+		int			pool;
+
+		if (!PmonIsSession(session))
+			continue;
+		pool = pmon_live_pool(live, session);
+		if (pool >= 0)
+			pmon_count_session(&counts[pool], session);
+		if (pool < 0 || pmon_declared->pools[pool].size < 0)
+			pmon_count_session(&counts[rest], session);
+	}
+	return counts;
+}
+
+uint64
+pmon_group_invalid(const PmonGroup *group)
+{
+	return group->counters.sessions_abandoned +
+		group->counters.sessions_fatal + group->counters.sessions_killed;
+}
+
+uint64 *
+pmon_count_invalid(const PmonGroupSnapshot *snapshot)
+{
+	uint64	   *invalid = palloc0(sizeof(uint64) * Max(pmon_declared->npools, 1));
+
+	if (pmon_declared->npools == 0)
+		return invalid;
+	for (int i = 0; i < snapshot->ngroups; i++)
+	{
+		const PmonGroup *group = &snapshot->groups[i];
+		PmonPoolSubject subject;
+		int			pool;
+
+		subject.application_name = group->key.application_name;
+		subject.datname = group->datname;
+		subject.usename = group->usename;
+		subject.client = group->client_addr;
+		pool = pmon_pools_match(pmon_declared, &subject);
+		if (pool >= 0)
+			invalid[pool] += pmon_group_invalid(group);
+	}
+	return invalid;
+}
+
+/*
+ * Policy
+ */
+
+static bool
+any_limit_applies(const PmonIdleSession *judged, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (judged[i].reason != PMON_END_NONE)
+			return true;
+	}
+	return false;
+}
+
+PmonIdleSession *
+pmon_judge_live(PmonLive *live, const PmonIdlePolicy *policy, int *n)
+{
+	PmonIdleSession *judged = palloc0(sizeof(PmonIdleSession) * Max(live->nsessions, 1));
+
+	*n = 0;
+	for (int i = 0; i < live->nsessions; i++)
+	{
+		const PmonSession *session = &live->sessions[i];
+		PmonIdleSession *idle = &judged[*n];
+
+		if (!PmonIsSession(session) ||
+			pmon_slots[session->slot].pid != session->pid)
+			continue;
+		idle->slot = session->slot;
+		idle->pid = session->pid;
+		idle->pool = pmon_live_pool(live, session);
+		idle->state = session->state;
+		idle->state_change = session->state_change;
+		idle->backend_start = session->backend_start;
+		pmon_read_slot_flags(idle);
+		(*n)++;
+	}
+
+	pmon_judge_sessions(policy, judged, *n);
+	if (any_limit_applies(judged, *n))
+	{
+		pmon_mark_holders(judged, *n);
+		pmon_judge_sessions(policy, judged, *n);
+	}
+	return judged;
+}
+
+/*
+ * Leaks
+ */
+
+/*
+ * When the session started its last statement.  A function called through the
+ * fast path is one, which core does not note as such.
+ */
+static TimestampTz
+statement_start(const PmonSession *session)
+{
+	return session->state == PMON_STATE_FASTPATH ? session->state_change :
+		session->query_start;
+}
+
+PmonLeak
+pmon_leak_suspect(const PmonLive *live, const PmonSession *session,
+				  uint32 wait_event_info)
+{
+	int64		age = pmon_age(live->now, statement_start(session));
+
+	if (!PmonIsSession(session) || !PmonIsCheckedOut(session->state) ||
+		age < 0 || age < pmon_leak_threshold * INT64CONST(1000))
+		return PMON_LEAK_NONE;
+
+	if (session->state == PMON_STATE_IDLE_IN_TRANSACTION)
+		return PMON_LEAK_IDLE_IN_TRANSACTION;
+	if (session->state == PMON_STATE_IDLE_IN_TRANSACTION_ABORTED)
+		return PMON_LEAK_IDLE_IN_TRANSACTION_ABORTED;
+
+	/*
+	 * A COPY or a pipeline that the client stopped feeding, or a result that
+	 * it stopped fetching
+	 */
+	if (wait_event_info == WAIT_EVENT_CLIENT_READ ||
+		wait_event_info == WAIT_EVENT_CLIENT_WRITE)
+		return PMON_LEAK_WAITS_FOR_CLIENT;
+	return PMON_LEAK_LONG_TRANSACTION;
+}
+
+const char *
+pmon_leak_name(PmonLeak leak)
+{
+	static const char *const names[PMON_LEAKS] = {
+		NULL,
+		"idle in transaction",
+		"idle in transaction (aborted)",
+		"active, waiting for the client",
+		"long transaction"
+	};
+
+	return names[leak];
+}
