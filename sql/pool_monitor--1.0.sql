@@ -446,7 +446,7 @@ COMMENT ON COLUMN pool_monitor_pools.total_connections IS 'sessions now';
 COMMENT ON COLUMN pool_monitor_pools.checked_in IS 'sessions that wait for a statement, outside of a transaction';
 COMMENT ON COLUMN pool_monitor_pools.checked_out IS 'sessions that hold a transaction or run a statement; a connection that the application has checked out but that is in no transaction counts as checked in';
 COMMENT ON COLUMN pool_monitor_pools.overflow IS 'sessions beyond pool_size * instances';
-COMMENT ON COLUMN pool_monitor_pools.invalid IS 'sessions that ended abandoned, fatal or killed; with a client condition, those of the groups whose latest session came from such a client';
+COMMENT ON COLUMN pool_monitor_pools.invalid IS 'sessions that ended abandoned, fatal or killed; with a client condition, those of the groups whose latest session came from such a client; since pool_monitor_status.stats_reset, or a later pool_monitor_reset() of an application';
 COMMENT ON COLUMN pool_monitor_pools.peak_checked_out IS 'the highest number checked out at once, as sampled; null unless preloaded';
 COMMENT ON COLUMN pool_monitor_pools.utilization IS 'checked_out divided by capacity';
 COMMENT ON COLUMN pool_monitor_pools.status IS 'exhausted: checked_out has reached capacity; overflow: more sessions than pool_size * instances; else healthy; null for a mere policy';
@@ -520,7 +520,7 @@ RETURNS record
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pool_monitor_pool_status(integer, integer, text, name, name) IS
-'the figures of a pool that is declared nowhere: the sessions with that application name, database and role (null: any) as a pool of that size; a max_overflow of -1 has no limit; status is healthy, overflow or exhausted; invalid counts sessions that ended abandoned, fatal or killed';
+'the figures of a pool that is declared nowhere: the sessions with that application name, database and role (null: any) as a pool of that size; a max_overflow of -1 has no limit; status is healthy, overflow or exhausted, null where no such session is known; invalid counts sessions that ended abandoned, fatal or killed since stats_reset of pool_monitor_status, or a later reset of the application';
 
 --
 -- Rejections

@@ -9,18 +9,28 @@
 #include "compat.h"
 
 #include "common/int.h"
+#include "mb/pg_wchar.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "query/arguments.h"
 
+char *
+pmon_application_argument(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+
+	name[pg_mbcliplen(name, strlen(name), NAMEDATALEN - 1)] = '\0';
+	return name;
+}
+
 void
 pmon_get_filter(FunctionCallInfo fcinfo, int first, PmonSessionFilter *filter)
 {
 	memset(filter, 0, sizeof(*filter));
 	if (!PG_ARGISNULL(first))
-		filter->application_name = text_to_cstring(PG_GETARG_TEXT_PP(first));
+		filter->application_name = pmon_application_argument(fcinfo, first);
 	if (!PG_ARGISNULL(first + 1))
 		filter->databaseid = get_database_oid(NameStr(*PG_GETARG_NAME(first + 1)), false);
 	if (!PG_ARGISNULL(first + 2))

@@ -26,6 +26,9 @@ typedef struct PmonSessionFilter
 extern void pmon_get_filter(FunctionCallInfo fcinfo, int first,
 							PmonSessionFilter *filter);
 
+/* An application's name, cut as the server cuts what a client sets */
+extern char *pmon_application_argument(FunctionCallInfo fcinfo, int argument);
+
 extern bool pmon_filter_matches(const PmonSessionFilter *filter, Oid databaseid,
 								Oid userid, const char *application_name);
 

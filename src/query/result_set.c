@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_authid.h"
+#include "mb/pg_wchar.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inet.h"
@@ -49,6 +50,45 @@ pmon_put_text(PmonRow *row, const char *value)
 		pmon_put_null(row);
 	else
 		put(row, CStringGetTextDatum(value), false);
+}
+
+void
+pmon_copy_foreign_text(char *copy, const char *value, int length)
+{
+	int			encoding = GetDatabaseEncoding();
+	bool		is_utf8 = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
+
+	for (int i = 0; i < length;)
+	{
+		int			bytes = is_utf8 ?
+		pg_encoding_verifymbchar(PG_UTF8, value + i, length - i) :
+		(IS_HIGHBIT_SET(value[i]) ? -1 : 1);
+
+		if (bytes > 0)
+		{
+			memcpy(copy + i, value + i, bytes);
+			i += bytes;
+		}
+		else
+			copy[i++] = '?';
+	}
+}
+
+void
+pmon_put_foreign_text(PmonRow *row, const char *value)
+{
+	int			length;
+	char	   *copy;
+
+	if (value == NULL)
+	{
+		pmon_put_null(row);
+		return;
+	}
+	length = strlen(value);
+	copy = palloc0(length + 1);
+	pmon_copy_foreign_text(copy, value, length);
+	pmon_put_text(row, copy);
 }
 
 void

@@ -39,6 +39,20 @@ extern void pmon_put_time(PmonRow *row, TimestampTz value);
 extern void pmon_put_xid(PmonRow *row, TransactionId value);
 extern void pmon_put_oid(PmonRow *row, Oid value);
 
+/*
+ * Text that no server has looked at, or that was written in no encoding that we
+ * know: names and patterns of declared pools, names of refused logins.  What
+ * can not be text here has "?" in the place of its bytes.
+ */
+extern void pmon_put_foreign_text(PmonRow *row, const char *value);
+
+/*
+ * The same as a copy of so many bytes, without an end.  A byte that is not
+ * UTF-8 becomes "?"; in a database that is neither UTF8 nor SQL_ASCII, where
+ * text is converted on its way to the client, each byte that is not ASCII does.
+ */
+extern void pmon_copy_foreign_text(char *copy, const char *value, int length);
+
 /* A number, or null for what has none */
 extern void pmon_put_int_or_null(PmonRow *row, bool has_value, int value);
 extern void pmon_put_bigint_or_null(PmonRow *row, bool has_value, int64 value);

@@ -8,34 +8,17 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "mb/pg_wchar.h"
-
 #include "query/local_hash.h"
+#include "query/result_set.h"
 #include "query/series_groups.h"
 #include "shared/groups.h"
 
 void
 pmon_copy_exposed_name(char *copy, const char *name)
 {
-	int			encoding = GetDatabaseEncoding();
-	bool		is_utf8 = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
-	int			length = name != NULL ? strnlen(name, NAMEDATALEN - 1) : 0;
-
 	memset(copy, 0, NAMEDATALEN);
-	for (int i = 0; i < length;)
-	{
-		int			bytes = is_utf8 ?
-		pg_encoding_verifymbchar(PG_UTF8, name + i, length - i) :
-		(IS_HIGHBIT_SET(name[i]) ? -1 : 1);
-
-		if (bytes > 0)
-		{
-			memcpy(copy + i, name + i, bytes);
-			i += bytes;
-		}
-		else
-			copy[i++] = '?';
-	}
+	if (name != NULL)
+		pmon_copy_foreign_text(copy, name, strnlen(name, NAMEDATALEN - 1));
 }
 
 PmonSeriesTable *
@@ -76,6 +59,7 @@ merge_group(PmonSeriesGroup *into, PmonSeriesGroup *group)
 {
 	group->merged_into = into;
 	into->sessions += group->sessions;
+	into->walsenders += group->walsenders;
 	for (int i = 0; i < PMON_STATES; i++)
 	{
 		into->sessions_by_state[i] += group->sessions_by_state[i];

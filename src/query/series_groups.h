@@ -39,6 +39,7 @@ typedef struct PmonSeriesGroup
 	PmonSeriesNames names;
 	int			sessions;
 	int			sessions_by_state[PMON_STATES];
+	int			walsenders;
 	int			walsenders_by_state[PMON_STATES];
 	PmonCounters counters;
 	PmonHistogram histogram;

@@ -58,6 +58,15 @@ find_entry(Table *table, Oid databaseid, Oid userid, const char *application_nam
 	if (!pmon_may_read(userid))
 		return &table->hidden;
 
+	/*
+	 * An application may call itself what stands for the hidden ones.  Where
+	 * there can be such a row it goes in there, so that no two rows of
+	 * applications bear one name; a group has a database and a role, too.
+	 */
+	if (!table->by_group && !pmon_may_read_all() &&
+		strcmp(application_name, PMON_INSUFFICIENT_PRIVILEGE) == 0)
+		return &table->hidden;
+
 	pmon_set_group_key(&key,
 					   table->by_group ? databaseid : InvalidOid,
 					   table->by_group ? userid : InvalidOid,

@@ -12,7 +12,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "mb/pg_wchar.h"
 #include "utils/acl.h"
 
 #include "query/result_set.h"
@@ -119,37 +118,14 @@ pool_monitor_incident_holders(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/*
- * A name that a client sent before anybody looked at it: any bytes at all, cut
- * to what fits.  What is no text in this database's encoding is made some.
- */
-static void
-put_client_name(PmonRow *row, const char *name)
-{
-	char	   *shown = pstrdup(name);
-	int			length = strlen(shown);
-
-	shown[pg_mbcliplen(shown, length, length)] = '\0';
-
-	if (!pg_verifymbstr(shown, strlen(shown), true))
-	{
-		for (char *c = shown; *c != '\0'; c++)
-		{
-			if (IS_HIGHBIT_SET(*c))
-				*c = '?';
-		}
-	}
-	pmon_put_text(row, shown);
-}
-
 static void
 add_rejection_row(FunctionCallInfo fcinfo, const PmonRejection *rejection)
 {
 	PmonRow		row = {0};
 
-	put_client_name(&row, rejection->key.datname);
-	put_client_name(&row, rejection->key.usename);
-	put_client_name(&row, rejection->key.application_name);
+	pmon_put_foreign_text(&row, rejection->key.datname);
+	pmon_put_foreign_text(&row, rejection->key.usename);
+	pmon_put_foreign_text(&row, rejection->key.application_name);
 	pmon_put_text(&row, pmon_reject_reason_names[rejection->key.reason]);
 	pmon_put_bigint(&row, rejection->rejected);
 	pmon_put_time(&row, rejection->last_at);

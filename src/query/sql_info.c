@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "query/arguments.h"
 #include "query/result_set.h"
 #include "shared/groups.h"
 #include "shared/history.h"
@@ -97,6 +98,6 @@ pool_monitor_reset_application(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	reset(text_to_cstring(PG_GETARG_TEXT_PP(0)), now);
+	reset(pmon_application_argument(fcinfo, 0), now);
 	PG_RETURN_TIMESTAMPTZ(now);
 }

@@ -180,7 +180,10 @@ count_connections(Metrics *metrics, PmonSeriesTable *table)
 			group->sessions_by_state[session->state]++;
 		}
 		else
+		{
+			group->walsenders++;
 			group->walsenders_by_state[session->state]++;
+		}
 	}
 }
 
@@ -217,7 +220,11 @@ label_names(PmonLabels *labels, const PmonSeriesNames *names)
 	pmon_add_label(labels, "application_name", names->application_name);
 }
 
-/* The connections of one kind, in the states that any of them is in */
+/*
+ * The connections of one kind in each state, whether or not any is in it: a
+ * series that fell to nothing would keep its last value in the eyes of those
+ * who read it.
+ */
 static void
 put_connections_of_type(PmonExposition *out, const PmonSeriesNames *names,
 						const int *by_state, BackendType backend_type)
@@ -226,8 +233,6 @@ put_connections_of_type(PmonExposition *out, const PmonSeriesNames *names,
 	{
 		PmonLabels	labels;
 
-		if (by_state[i] == 0)
-			continue;
 		label_names(&labels, names);
 		pmon_add_label(&labels, "state", pmon_state_name(i));
 		pmon_add_label(&labels, "backend_type", GetBackendTypeDesc(backend_type));
@@ -245,8 +250,9 @@ put_connections(PmonExposition *out, const PmonSeriesTable *table)
 
 		put_connections_of_type(out, &group->names, group->sessions_by_state,
 								B_BACKEND);
-		put_connections_of_type(out, &group->names, group->walsenders_by_state,
-								B_WAL_SENDER);
+		if (group->walsenders > 0)
+			put_connections_of_type(out, &group->names, group->walsenders_by_state,
+									B_WAL_SENDER);
 	}
 }
 

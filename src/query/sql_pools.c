@@ -23,7 +23,7 @@ PG_FUNCTION_INFO_V1(pool_monitor_pool_status);
 static void
 put_pattern(PmonRow *row, bool given, const char *pattern)
 {
-	pmon_put_text(row, given ? pattern : NULL);
+	pmon_put_foreign_text(row, given ? pattern : NULL);
 }
 
 /* A limit in milliseconds; negative: the global setting applies */
@@ -99,7 +99,7 @@ pool_monitor_pools(PG_FUNCTION_ARGS)
 		const PmonPool *pool = &pmon_declared->pools[i];
 		PmonRow		row = {0};
 
-		pmon_put_text(&row, pool->name);
+		pmon_put_foreign_text(&row, pool->name);
 		put_pattern(&row, pool->has_application, pool->application);
 		put_pattern(&row, pool->has_user, pool->user);
 		put_pattern(&row, pool->has_database, pool->database);
@@ -140,9 +140,12 @@ pool_monitor_capacity(PG_FUNCTION_ARGS)
 	return pmon_return_row(fcinfo, &row);
 }
 
-/* What the sessions of the groups that match have counted as invalid */
+/*
+ * What the sessions of the groups that match have counted as invalid; *known
+ * is set if there is any such group.
+ */
 static uint64
-count_invalid(const PmonSessionFilter *filter)
+count_invalid(const PmonSessionFilter *filter, bool *known)
 {
 	PmonGroupSnapshot *snapshot = pmon_take_snapshot(false);
 	uint64		invalid = 0;
@@ -153,7 +156,10 @@ count_invalid(const PmonSessionFilter *filter)
 
 		if (pmon_filter_matches(filter, group->key.databaseid, group->key.userid,
 								group->key.application_name))
+		{
+			*known = true;
 			invalid += pmon_group_invalid(group);
+		}
 	}
 	return invalid;
 }
@@ -167,6 +173,8 @@ pool_monitor_pool_status(PG_FUNCTION_ARGS)
 	PmonCounts	counts = {0};
 	PmonRow		row = {0};
 	int			checked_out;
+	uint64		invalid = 0;
+	bool		known;
 
 	/* as in SQLAlchemy, -1 is an overflow without limit */
 	pool.size = pmon_count_argument(fcinfo, 0, "pool_size", 0);
@@ -183,15 +191,21 @@ pool_monitor_pool_status(PG_FUNCTION_ARGS)
 			pmon_count_session(&counts, session);
 	}
 	checked_out = pmon_checked_out(&counts);
+	known = counts.connections > 0;
+	if (pmon != NULL)
+		invalid = count_invalid(&filter, &known);
 
 	pmon_put_int(&row, pool.size);
 	pmon_put_int(&row, counts.states[PMON_STATE_IDLE]);
 	pmon_put_int(&row, checked_out);
 	pmon_put_bigint(&row, pmon_pool_overflow(&pool, counts.connections));
-	pmon_put_bigint_or_null(&row, pmon != NULL,
-							pmon != NULL ? count_invalid(&filter) : 0);
+	pmon_put_bigint_or_null(&row, pmon != NULL, invalid);
 	pmon_put_int(&row, counts.connections);
-	pmon_put_text(&row, pmon_pool_status_name(pmon_pool_status(&pool, checked_out,
-															   counts.connections)));
+
+	/* of what nobody has ever seen, a misspelt name say, nothing is healthy */
+	pmon_put_text(&row, known ?
+				  pmon_pool_status_name(pmon_pool_status(&pool, checked_out,
+														 counts.connections)) :
+				  NULL);
 	return pmon_return_row(fcinfo, &row);
 }

@@ -69,7 +69,7 @@ put_private_columns(PmonRow *row, const PmonSession *session, PmonLive *live,
 	pmon_put_text(row, pgstat_get_wait_event_type(proc->wait_event_info));
 	pmon_put_text(row, pgstat_get_wait_event(proc->wait_event_info));
 	pmon_put_xid(row, proc->xmin);
-	pmon_put_text(row, pool >= 0 ? pmon_declared->pools[pool].name : NULL);
+	pmon_put_foreign_text(row, pool >= 0 ? pmon_declared->pools[pool].name : NULL);
 	pmon_put_bool(row, checked_out);
 	pmon_put_interval(row, pmon_age(live->now, session->state_change));
 	pmon_put_interval(row, pmon_age(live->now, session->xact_start));

@@ -33,7 +33,7 @@ PG_FUNCTION_INFO_V1(pool_monitor_terminate_idle);
 static void
 put_pool(PmonRow *row, const char *pool)
 {
-	pmon_put_text(row, pool[0] != '\0' ? pool : NULL);
+	pmon_put_foreign_text(row, pool[0] != '\0' ? pool : NULL);
 }
 
 static void

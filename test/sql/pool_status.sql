@@ -22,6 +22,11 @@ SELECT * FROM pool_monitor_pool_status(5, 10, 'regress%');
 SELECT * FROM pool_monitor_pool_status(5, 10, 'Regress Pool');
 SELECT * FROM pool_monitor_pool_status(5, 10, repeat('x', 100000));
 
+-- A long name is cut as the server cuts that of a session
+SET application_name = 'a name of sixty-three bytes that fits as it is ................';
+SELECT total_connections FROM pool_monitor_pool_status(5, 10, 'a name of sixty-three bytes that fits as it is ................, and more');
+SET application_name = 'regress pool';
+
 -- The empty name is a name
 SET application_name = '';
 SELECT total_connections >= 1 AS found FROM pool_monitor_pool_status(5, 10, '');

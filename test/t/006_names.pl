@@ -92,6 +92,34 @@ eval { PoolMonitor::session($node, appname => 'n' x 80, dbname => $long, user =>
 like($@, qr/too many connections for role/, 'a login is refused');
 is( $observer->query("SELECT datname = '$long', usename = '$long', length(application_name), reason, rejected FROM pool_monitor_rejections"),
 	't|t|63|role_limit|1', 'the rejection shows under the longest names');
+$observer->query("SELECT pool_monitor_reset(repeat('n', 80))");
+is($observer->query('SELECT count(*) FROM pool_monitor_rejections'), '0', 'a reset finds it under the name that the client sent');
+
+# A name of ours makes no second row
+$observer->query('CREATE ROLE forger LOGIN');
+my $forger = PoolMonitor::session($node, appname => '<insufficient privilege>', user => 'forger');
+is($forger->query("SELECT count(*), sum(connections) > 1 FROM pool_monitor_applications WHERE application_name = '<insufficient privilege>'"),
+	'1|t', 'who takes the name of the hidden ones is in their row');
+$forger->quit;
+
+# A pool whose name the database's encoding can not hold
+my $pool = encode('UTF-8', "\x{df}\x{cd}");
+$observer->query("ALTER SYSTEM SET pool_monitor.pools = '$pool: application=$pool size=5'");
+$node->reload;
+PoolMonitor::wait_until($node, 'SELECT count(*) = 1 FROM pool_monitor_pools', 'a pool is declared');
+is($observer->query('SELECT pool, application_name FROM pool_monitor_pools'), "$pool|$pool", 'in UTF-8 it shows as it is');
+foreach my $encoding (qw(EUC_JP WIN1252))
+{
+	$node->safe_psql('postgres', "CREATE DATABASE $encoding ENCODING $encoding LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+	$node->safe_psql(lc $encoding, 'CREATE EXTENSION pool_monitor');
+	is($node->safe_psql(lc $encoding, "SET client_encoding = 'UTF8'; SELECT pool, application_name FROM pool_monitor_pools"),
+		'????|????', "in $encoding it has question marks");
+	is($node->safe_psql(lc $encoding, "SET client_encoding = 'UTF8'; SELECT pool_monitor_health() -> 'pools' -> 0 ->> 'pool'"),
+		'????', 'so has the health endpoint');
+}
+$observer->query('ALTER SYSTEM RESET pool_monitor.pools');
+$node->reload;
+PoolMonitor::wait_until($node, 'SELECT count(*) = 0 FROM pool_monitor_pools', 'it is not declared any more');
 
 # A role that is dropped while it is connected shows as its OID
 $observer->query('CREATE ROLE leaver LOGIN');

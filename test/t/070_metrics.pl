@@ -134,6 +134,7 @@ is($group->('connections', ',state="idle",backend_type="client backend"'), 1, 'o
 is($group->('connections', ',state="active",backend_type="client backend"'), 1, 'one is active');
 is($group->('connections', ',state="idle in transaction",backend_type="client backend"'), 1, 'one idle in a transaction');
 is($group->('connections', ',state="idle in transaction \(aborted\)",backend_type="client backend"'), 1, 'one in an aborted one');
+is(join(',', matching($series, qr/^pool_monitor_connections\{.*"api",state="(?:disabled|starting)"/)), '0,0', 'a state without sessions is 0');
 is($group->('sessions_total', ''), 5, 'its sessions');
 is($group->('sessions_killed_total', ''), 1, 'the one that was killed');
 is($group->('application_rejected_total', ',reason="role_limit"', 'unwanted'), 3, 'refused logins by name');
