@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [quick|all|version|versions [MAJOR...]|only FILE...]: builds the extension and runs
+# run.sh [quick|all|version|versions [MAJOR...]|only FILE...|check NAME...]: builds the extension and runs
 # its tests.
 #
 # Works on a fresh Debian (as root or with sudo) and leaves nothing behind but
@@ -16,6 +16,8 @@
 #              and 19; each three quarters of what "all" takes.  The servers
 #              are unpacked and kept, see test/lib/versions.sh.
 #   only       the named files of test/unit, sql, pgtap, t and integration
+#   check      one of test/checks, with its arguments; without a name, lists
+#              them.  They take longer, or need more; see test/checks/README.md
 #
 #   PG_CONFIG  the server to build for and test with (default: Debian's); for
 #              "versions", the one whose clusters are upgraded
@@ -31,14 +33,31 @@ shopt -s nullglob
 
 mode=${1:-all}
 case $mode in
-	quick | all | version | versions | only) shift $(($# > 0)) ;;
-	*) echo "usage: $0 [quick|all|version|versions [MAJOR...]|only FILE...]" >&2; exit 2 ;;
+	quick | all | version | versions | only | check) shift $(($# > 0)) ;;
+	*) echo "usage: $0 [quick|all|version|versions [MAJOR...]|only FILE...|check NAME...]" >&2; exit 2 ;;
 esac
+
+# run_check [NAME [ARGUMENT...]]: its file says on which packages it depends,
+# by purpose and, after a slash, by name
+run_check()
+{
+	local file=test/checks/${1:-}.sh needs
+
+	if [ ! -e "$file" ]; then
+		sed -nsE '2s/^# ([a-z_]+)\.sh/\1/p' test/checks/*.sh
+		exit $(($# > 0 ? 2 : 0))
+	fi
+	needs=$(sed -n 's/^# needs: //p' "$file")
+	need_packages ${needs%%/*}
+	[[ $needs != */* ]] || install_missing ${needs#*/}
+	run_in_private_copy test/lib/check.sh "$@"
+}
 
 if [ -z "${PMON_WORK:-}" ]; then
 	cd "$(dirname "${BASH_SOURCE[0]}")/.."
 	. test/lib/packages.sh
 	. test/lib/private_copy.sh
+	[ "$mode" != check ] || run_check "$@"
 	purposes=(build test)
 	[ "$mode" = quick ] || purposes+=(clients integration)
 	[ "$mode" != all ] || purposes+=(fuzz)
@@ -66,7 +85,7 @@ suite()
 
 	shift 2
 	[ -d "$folder" ] || return 0
-	[ "$mode" != only ] || [[ $* = *"$folder/"* || $* = *":: regress "?* ]] || return 0
+	[ "$mode" != only ] || [[ $* = *"$folder/"* || $* = *"regress.sh :: "?* ]] || return 0
 	echo "== $name"
 	: >"$PMON_TALLY"
 	"$@" || true
@@ -117,16 +136,12 @@ run_pgtap()
 
 run_tap()
 {
-	local pgxs name debian
+	local name
 
-	# A server built without --enable-tap-tests has no modules: use Debian's.
-	debian=/usr/lib/postgresql/$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')/lib/pgxs/src/test/perl
-	pgxs=$("$PG_CONFIG" --pgxs)
-	pgxs=${pgxs%/makefiles/pgxs.mk}/test
-	mkdir -p "$PMON_WORK/tap/tmp_check/log"
-	PERL5LIB=$PERL5LIB:$pgxs/perl:$debian PG_REGRESS=$pgxs/regress/pg_regress PMON_EXTENSION_CONF=$PMON_WORK/extension.conf \
-		TESTDIR=$PMON_WORK/tap TESTDATADIR=$PMON_WORK/tap/tmp_check TESTLOGDIR=$PMON_WORK/tap/tmp_check/log \
-		tally --nocount -j "$(nproc)" "$@" || true # most of their time they wait
+	(
+		tap_environment
+		tally --nocount -j "$(nproc)" "$@" # most of their time they wait
+	) || true
 	for name in $(names $(sed -n 's/^bad //p' "$PMON_TALLY")); do
 		show_logs "$PMON_WORK/tap/tmp_check/log/"*"$name"*
 	done
@@ -149,7 +164,7 @@ run_only()
 	local files=("$@")
 
 	suite unit test/unit tally --exec "bash test/lib/unit.sh" $(among 'test/unit/*.c')
-	suite pg_regress test/sql tally --exec bash test/lib/regress.sh :: regress $(names $(among 'test/sql/*'))
+	suite pg_regress test/sql tally --exec bash test/lib/regress.sh :: $(names $(among 'test/sql/*'))
 	suite pgTAP test/pgtap run_pgtap $(among 'test/pgtap/*')
 	suite TAP test/t run_tap $(among 'test/t/*')
 	suite integration test/integration run_integration $(among 'test/integration/*')
@@ -159,8 +174,8 @@ run_all()
 {
 	suite lint src tally --exec bash test/lib/lint.sh :: "$mode"
 	[ "$mode" = version ] || suite unit test/unit tally --exec "bash test/lib/unit.sh" test/unit/*.c
-	[ "$mode" != all ] || suite fuzz test/fuzz tally --exec bash test/fuzz/run.sh :: tap 10000
-	suite pg_regress test/sql tally --exec bash test/lib/regress.sh :: regress $(names test/sql/*.sql)
+	[ "$mode" != all ] || suite fuzz test/fuzz tally --exec bash test/lib/check.sh :: fuzz tap 10000
+	suite pg_regress test/sql tally --exec bash test/lib/regress.sh :: $(names test/sql/*.sql)
 	suite pgTAP test/pgtap run_pgtap test/pgtap/*.sql
 	if [ "$mode" != quick ]; then
 		suite TAP test/t run_tap test/t/*.pl

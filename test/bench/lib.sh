@@ -8,7 +8,8 @@
 #
 # which runs it again in a private copy of the tree, with the extension built
 # there.  What it writes into $results is kept: in RESULTS, by default
-# test/bench/results.
+# pool_monitor_bench where temporary files are; the summaries that are worth
+# keeping are in test/bench/results.
 
 # pick SHORT STANDARD LONG: the one for the length of this run
 pick()
@@ -43,7 +44,7 @@ start_benchmark()
 		# a signal ends the first wait, not what it waits for
 		wait
 		trap - INT TERM HUP
-		mkdir -p "${RESULTS:=test/bench/results}"
+		mkdir -p "${RESULTS:=${TMPDIR:-/tmp}/pool_monitor_bench}"
 		cp "$results"/* "$RESULTS"/ 2>/dev/null || true
 		rm -rf "$results"
 		echo "results are in $RESULTS"

@@ -4,7 +4,7 @@
 #
 # Builds the extension and starts servers of its own in a temporary folder, as
 # test/run.sh does.  Prints summaries; the raw results, and the machine that
-# they are of, go to test/bench/results or the folder RESULTS.  The machine
+# they are of, go to the folder RESULTS (default: pool_monitor_bench where temporary files are).  The machine
 # should do nothing else meanwhile.  Takes about 25 minutes ("short", to see
 # that all works, 4; "long" 80).  PG_CONFIG chooses the server.
 set -euo pipefail

@@ -1,8 +1,7 @@
-#!/usr/bin/env bash
-# analyzers.sh [gcc|clang|cppcheck|tidy]...
+# shellcheck shell=bash
+# analyzers.sh [gcc|clang|cppcheck|tidy]...: what compilers and analyzers say
 #
-# What compilers and analyzers have to say about the code, about 5 minutes.
-# Without a name it runs all of:
+# About 5 minutes.  Without a name it runs all of:
 #
 #   gcc       all warnings, and -fanalyzer
 #   clang     all warnings, of the sources and of the unit tests
@@ -13,19 +12,8 @@
 #
 # Prints the findings and how many there are for each; fails if there is one.
 #
-#   PG_CONFIG  the server to compile for (default: Debian's)
-set -euo pipefail
+# needs: build / clang clang-tidy cppcheck
 
-if [ -z "${PMON_WORK:-}" ]; then
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	need_packages build
-	install_missing clang clang-tidy cppcheck
-	run_in_private_copy test/checks/analyzers.sh "$@"
-fi
-
-exec 2>&1
 [ $# -gt 0 ] || set -- gcc clang cppcheck tidy
 failed=0
 

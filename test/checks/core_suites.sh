@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+# shellcheck shell=bash
 # core_suites.sh [regress|isolation]...: PostgreSQL's own tests, with us inside.
 #
 # Runs the server's regression and isolation suites (or one of them) twice: on
@@ -12,22 +12,8 @@
 # the nearest version that Debian's archive has.  Takes about ten minutes, and
 # fails if anything fails that does not fail without us.
 #
-#   PG_CONFIG  the server to test (default: Debian's)
-#   KEEP=1     keep the temporary folder, with all logs
-set -euo pipefail
+# needs: build / bzip2
 
-if [ -z "${PMON_WORK:-}" ]; then
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	need_packages build
-	install_missing bzip2
-	run_in_private_copy test/checks/core_suites.sh "$@"
-fi
-
-exec 2>&1
-. test/lib/build.sh
-. test/lib/server.sh
 suites=("$@")
 [ ${#suites[@]} -gt 0 ] || suites=(regress isolation)
 

@@ -1,5 +1,5 @@
-#!/usr/bin/env bash
-# coverage.sh [quick|all]: which lines of src/ do the tests run?
+# shellcheck shell=bash
+# coverage.sh [quick|all [MINIMUM]]: which lines of src/ do the tests run?
 #
 # Builds the extension with gcov's counters, runs test/run.sh with it, and
 # prints the share of lines for each file and for all.  "all", which is the
@@ -10,26 +10,14 @@
 # stop theirs, writes no counts: the figures are lower bounds.
 #
 #   MINIMUM    the least share of lines, in percent (default: 90)
-#   UNCOVERED  a file to write the lines to that no test ran
-#   PG_CONFIG  the server to measure with (default: Debian's)
-#   KEEP=1     keep the temporary folder, with all logs
-set -euo pipefail
+#   KEEP=1     keeps the temporary folder; the lines that no test ran are in
+#              its file "uncovered"
+#
+# needs: build test clients integration fuzz / gcovr
 
 mode=${1:-all}
-minimum=${2:-${MINIMUM:-90}}
+minimum=${2:-90}
 
-if [ -z "${PMON_WORK:-}" ]; then
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	uncovered=${UNCOVERED:+$(realpath "$UNCOVERED")}
-	need_packages build test clients integration fuzz
-	install_missing gcovr
-	[ -z "$uncovered" ] || exec 3>"$uncovered"
-	run_in_private_copy test/checks/coverage.sh "$mode" "$minimum"
-fi
-
-exec 2>&1
 status=0
 
 # A session that ends adds its counts to the file of each object, under a lock.
@@ -56,8 +44,7 @@ for f in sorted(summary["files"], key=lambda f: f["filename"]) + [dict(summary, 
 if share < minimum:
     sys.exit("coverage: %.1f%% of the lines, less than %g%%" % (share, minimum))
 PYTHON
-if { true >&3; } 2>/dev/null; then
-	python3 - "$PMON_WORK/lines.json" <<'PYTHON' >&3
+python3 - "$PMON_WORK/lines.json" <<'PYTHON' >"$PMON_WORK/uncovered"
 import json, sys
 
 for f in json.load(open(sys.argv[1]))["files"]:
@@ -65,5 +52,4 @@ for f in json.load(open(sys.argv[1]))["files"]:
                           if not l["count"] and not l.get("gcovr/noncode")}):
         print("%s:%d: %s" % (f["file"], number, open(f["file"]).read().split("\n")[number - 1]))
 PYTHON
-fi
 exit $status

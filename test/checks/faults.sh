@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+# shellcheck shell=bash
 # faults.sh [MINUTES]: does it stand what goes wrong?
 #
 # Runs the tests that inject faults (test/t/06*.pl) once: sessions and the worker
@@ -12,29 +12,15 @@
 #
 # Takes about six minutes more than MINUTES.
 #
-#   PG_CONFIG  the server to test with (default: Debian's)
-#   KEEP=1     keep the temporary folder, with all logs
-set -euo pipefail
+# needs: build test
 
 minutes=${1:-10}
 
-if [ -z "${PMON_WORK:-}" ]; then
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	need_packages build test
-	run_in_private_copy test/checks/faults.sh "$minutes"
-fi
-
-exec 2>&1
-. test/lib/build.sh
-
 build_extension -DUSE_ASSERT_CHECKING || exit
 
-pgxs=$("$PG_CONFIG" --pgxs)
-pgxs=${pgxs%/makefiles/pgxs.mk}/test
-# A server built without --enable-tap-tests has no modules: use Debian's.
-debian=/usr/lib/postgresql/$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')/lib/pgxs/src/test/perl
+tap_environment
+logs=$TAP_LOGS
+"$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')/lib/pgxs/src/test/perl
 logs=$PMON_WORK/tap/tmp_check/log
 mkdir -p "$logs"
 export PERL5LIB=$PWD/test/lib:$pgxs/perl:$debian PG_REGRESS=$pgxs/regress/pg_regress

@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+# shellcheck shell=bash
 # load.sh [MINUTES [IDLE [BUSY [LOGINS [NAMES]]]]]: do the figures hold under load?
 #
 # IDLE sessions that do nothing (default: 2,000) and BUSY ones (200) that run
@@ -18,27 +18,13 @@
 # busy machine has few a second.  Its load average is printed beside the
 # figures.  SIGTERM to the client "logins" says that there were enough.
 #
-#   PG_CONFIG  the server to test with (default: Debian's)
-#   KEEP=1     keep the temporary folder, with all logs
-set -euo pipefail
+# needs: build
 
 minutes=${1:-10}
 idle=${2:-2000}
 busy=${3:-200}
 logins=${4:-100000}
 names=${5:-1000000}
-
-if [ -z "${PMON_WORK:-}" ]; then
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	need_packages build
-	run_in_private_copy test/checks/load.sh "$minutes" "$idle" "$busy" "$logins" "$names"
-fi
-
-exec 2>&1
-. test/lib/build.sh
-. test/lib/server.sh
 
 interval=100
 history=4MB

@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+# shellcheck shell=bash
 # random_sql.sh [QUERIES [SEED]]: random SQL against all views and functions.
 #
 # sqlsmith makes up that many queries (default: 10,000, ten minutes or more) for a
@@ -13,28 +13,14 @@
 # internal error, or if our views and functions do not answer at the end.  The
 # same SEED (default: 1) makes up the same queries while the figures are the same.
 #
-#   PG_CONFIG  the server to test with (default: Debian's)
-#   KEEP=1     keep the temporary folder, with the server's log
 #
 # What forgets figures is granted to neither role, and what ends sessions is
 # asked for a dry run only.
-set -euo pipefail
+#
+# needs: build / sqlsmith
 
 queries=${1:-10000}
 seed=${2:-1}
-
-if [ -z "${PMON_WORK:-}" ]; then
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	need_packages build
-	install_missing sqlsmith
-	run_in_private_copy test/checks/random_sql.sh "$queries" "$seed"
-fi
-
-exec 2>&1
-. test/lib/build.sh
-. test/lib/server.sh
 
 build_extension -DUSE_ASSERT_CHECKING
 "$PG_CONFIG" --version

@@ -1,5 +1,5 @@
-#!/usr/bin/env bash
-# sanitizers.sh [quick|all] [address|undefined]...
+# shellcheck shell=bash
+# sanitizers.sh [quick|all] [address|undefined]...: all tests, under sanitizers
 #
 # Runs the tests with the compiler's sanitizers in our library, and prints what
 # they found.  Without a name of one it runs both:
@@ -14,21 +14,9 @@
 # the default, also the TAP tests and the real clients, about 20 minutes each.
 # Fails on a report of a sanitizer and on a failed test.
 #
-#   PG_CONFIG  the server to test with (default: Debian's)
-#   KEEP=1     keep the temporary folder, with all logs
-set -euo pipefail
-shopt -s nullglob
+# needs: build test clients integration fuzz
 
-if [ -z "${PMON_WORK:-}" ]; then
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	need_packages build test clients integration fuzz
-	run_in_private_copy test/checks/sanitizers.sh "$@"
-fi
-
-exec 2>&1
-. test/checks/wrapped_server.sh
+. test/lib/wrapped_server.sh
 mode=all
 case ${1:-} in quick | all) mode=$1; shift ;; esac
 [ $# -gt 0 ] || set -- address undefined

@@ -1,12 +1,12 @@
-#!/usr/bin/env bash
-# valgrind.sh [unit|server]...
+# shellcheck shell=bash
+# valgrind.sh [unit|server]...: unit tests and a server, under memcheck
 #
 # Runs our code under valgrind's memcheck, and prints what it found.  Without a
 # name it runs both, in about 10 minutes:
 #
 #   unit    the unit tests: what decides and what parses
 #   server  a server that preloads the library, with the worker and sessions,
-#           and all that they do: see valgrind_load.sh
+#           and all that they do: see valgrind/load.sh
 #
 # Fails on an error with one of our functions in its stack, in that of the
 # memory that it is about, or in that of where an uninitialised value came from.
@@ -14,24 +14,9 @@
 # counted, but not judged.  In a server compiled with -DUSE_VALGRIND, memcheck
 # knows each chunk of a memory context, and finds more.
 #
-#   PG_CONFIG  the server to test with (default: Debian's)
-#   KEEP=1     keep the temporary folder, with all logs
-set -euo pipefail
-shopt -s nullglob
+# needs: build / valgrind python3
 
-if [ -z "${PMON_WORK:-}" ]; then
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	need_packages build
-	install_missing valgrind python3
-	run_in_private_copy test/checks/valgrind.sh "$@"
-fi
-
-exec 2>&1
-. test/lib/build.sh
-. test/lib/server.sh
-. test/checks/wrapped_server.sh
+. test/lib/wrapped_server.sh
 [ $# -gt 0 ] || set -- unit server
 failed=0
 memcheck=(valgrind -q --leak-check=no --track-origins=yes --num-callers=30 --error-limit=no --fullpath-after=)
@@ -73,10 +58,10 @@ check_server()
 	mkdir -p "$logs"
 	wrap_server "$programs" "$BINDIR" "${memcheck[@]}" --log-file="$logs/%p"
 	export PATH=$programs:$PATH
-	start_server "$PMON_WORK/server" test/checks/valgrind.conf
-	bash test/checks/valgrind_load.sh "$PMON_WORK/server" || { tail -n 40 "$SERVER_LOG"; failed=1; }
+	start_server "$PMON_WORK/server" test/checks/valgrind/server.conf
+	bash test/checks/valgrind/load.sh "$PMON_WORK/server" || { tail -n 40 "$SERVER_LOG"; failed=1; }
 	stop_server "$PMON_WORK/server"
-	python3 test/checks/valgrind_report.py "$PMON_WORK/build/src/" "$logs" || failed=1
+	python3 test/checks/valgrind/report.py "$PMON_WORK/build/src/" "$logs" || failed=1
 }
 
 "$PG_CONFIG" --version

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The short form of test/stress: for some seconds, sessions are ended while
+"""The short form of "test/run.sh check stress": for some seconds, sessions are ended while
 their clients are about to speak; then the same by hand, from SQL, which shows
 that this would notice.
 """
@@ -7,7 +7,7 @@ import os
 import sys
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'stress'))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'checks', 'stress'))
 
 import stress  # pylint: disable=wrong-import-position
 

@@ -1,21 +1,16 @@
 #!/usr/bin/env bash
-# regress.sh regress|isolation NAME...
+# regress.sh NAME...
 #
-# Runs pg_regress or pg_isolation_regress with a server of its own, and turns
-# what it prints into TAP: one test a name, whatever the version of PostgreSQL.
+# Runs pg_regress with a server of its own, and turns what it prints into TAP: one test a name, whatever the version of PostgreSQL.
 set -uo pipefail
-kind=$1
-shift
-
 pgxs=$("$PG_CONFIG" --pgxs)
-program=${pgxs%/makefiles/pgxs.mk}/test/$kind/pg_$kind
-[ "$kind" = regress ] || program=${program%/*}/pg_isolation_regress
-cat "$PMON_WORK/extension.conf" test/regress.conf >"$PMON_WORK/$kind.conf"
-log=$PMON_WORK/$kind.log
+program=${pgxs%/makefiles/pgxs.mk}/test/regress/pg_regress
+cat "$PMON_WORK/extension.conf" test/regress.conf >"$PMON_WORK/regress.conf"
+log=$PMON_WORK/regress.log
 rm -rf results regression.diffs
 
 # pg_regress finds the expected outputs in outputdir or, from 16 on, here
-"$program" --temp-instance="$PMON_WORK/$kind" --temp-config="$PMON_WORK/$kind.conf" --bindir="$BINDIR" \
+"$program" --temp-instance="$PMON_WORK/regress" --temp-config="$PMON_WORK/regress.conf" --bindir="$BINDIR" \
 	--inputdir=test --outputdir=. --encoding=UTF8 --no-locale "$@" >"$log" 2>&1
 
 echo "1..$#"

@@ -30,6 +30,22 @@ start_server()
 	export PGHOST=$folder PGPORT=$port PGUSER=postgres PGDATABASE=postgres SERVER_LOG
 }
 
+# tap_environment: what the TAP tests need to find
+tap_environment()
+{
+	local pgxs debian
+
+	# A server built without --enable-tap-tests has no modules: use Debian's.
+	debian=/usr/lib/postgresql/$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')/lib/pgxs/src/test/perl
+	pgxs=$("$PG_CONFIG" --pgxs)
+	pgxs=${pgxs%/makefiles/pgxs.mk}/test
+	TAP_LOGS=$PMON_WORK/tap/tmp_check/log
+	mkdir -p "$TAP_LOGS"
+	export PERL5LIB=$PWD/test/lib:$pgxs/perl:$debian PG_REGRESS=$pgxs/regress/pg_regress
+	export PMON_EXTENSION_CONF=$PMON_WORK/extension.conf
+	export TESTDIR=$PMON_WORK/tap TESTDATADIR=$PMON_WORK/tap/tmp_check TESTLOGDIR=$TAP_LOGS
+}
+
 # stop_server FOLDER
 stop_server()
 {

@@ -3,7 +3,7 @@
 # ends.  After each the server serves, the figures are right, and nothing that
 # was saved is lost.
 #
-# PMON_FAULT_MINUTES  go on for so long (test/checks/faults.sh); else once
+# PMON_FAULT_MINUTES  go on for so long ("test/run.sh check faults"); else once
 #                     through all of it
 
 use strict;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * client.c
- *	  The clients of test/checks/load.sh, which count what they do.
+ *	  The clients of test/run.sh check load, which count what they do.
  *
  *		client hold SESSIONS		idle sessions
  *		client busy SESSIONS SECONDS

@@ -1,4 +1,4 @@
--- What test/checks/load.sh needs in its server.
+-- What "test/run.sh check load" needs in its server.
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 CREATE EXTENSION pool_monitor;

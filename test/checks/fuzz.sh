@@ -1,6 +1,7 @@
-#!/usr/bin/env bash
-# run.sh [RUNS [HARNESS...]]: fuzzes everything of ours that reads what others
-# wrote, or writes what others read, with libFuzzer.
+# shellcheck shell=bash
+# fuzz.sh [RUNS [HARNESS...]]: libFuzzer on all that parses or escapes
+#
+# What reads what others wrote, or writes what others read.
 #
 # Each harness, fuzz_NAME.c, gets that many inputs (default: a million), under
 # AddressSanitizer and UndefinedBehaviorSanitizer, with our assertions on.  It
@@ -12,14 +13,14 @@
 # and its path printed.  A million of each takes about twenty minutes on an idle
 # machine; stats_file is more than half of that.
 #
-#   run.sh tap RUNS    the same as TAP, for a test run: one test a harness, the
+#   fuzz tap RUNS      the same as TAP, for a test run: one test a harness, the
 #                      same inputs each time, with the packages and PMON_WORK
 #                      that test/run.sh has
 #
-#   PG_CONFIG  the server whose headers to use (default: Debian's)
-#   SEED       libFuzzer's random seed (default: another one each time)
-set -euo pipefail
-shopt -s nullglob
+#   seed=N             as the second argument: libFuzzer's random seed (default:
+#                      another one each time)
+#
+# needs: build fuzz
 
 tap=no
 if [ "${1:-}" = tap ]; then
@@ -28,15 +29,6 @@ if [ "${1:-}" = tap ]; then
 fi
 runs=${1:-1000000}
 shift || true
-
-if [ -z "${PMON_WORK:-}" ]; then
-	cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-	. test/lib/packages.sh
-	. test/lib/private_copy.sh
-	need_packages build
-	install_missing clang libclang-rt-dev
-	run_in_private_copy test/fuzz/run.sh "$runs" ${SEED:+"seed=$SEED"} "$@"
-fi
 
 seed=
 [ $tap = no ] || seed=1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# valgrind_load.sh FOLDER: everything once, on the server of valgrind.sh, whose
+# load.sh FOLDER: everything once, on the server of valgrind.sh, whose
 # data is in FOLDER: sessions that come and go, transactions of all kinds,
 # refused logins, ended sessions, all views and functions, settings that are
 # changed, a save, a restart and a crash.  Fails if something did not happen.
