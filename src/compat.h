@@ -48,6 +48,7 @@
 #include "postmaster/postmaster.h"
 #include "replication/walsender.h"
 #include "storage/ipc.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/backend_status.h"
@@ -104,6 +105,52 @@ PmonHaveFreeSlots(int n)
 #else
 /* else the slot (counted from 0) that a PGPROC belongs to, or -1 */
 #define PmonProcSlot(proc)	((int) (proc)->backendId - 1)
+#endif
+
+/* How a PGPROC is linked into the queue of a lock */
+#if PG_VERSION_NUM >= 190000
+#define PmonWaitLink	waitLink
+#else
+#define PmonWaitLink	links
+#endif
+
+/*
+ * Copy the process IDs in the queue of a lock, in their order.  Wants the lock
+ * of its partition.  Returns how many there are, at most max.
+ */
+static inline int
+PmonCopyWaitQueue(LOCK *lock, int *pids, int max)
+{
+	int			n = 0;
+#if PG_VERSION_NUM >= 160000
+	dlist_iter	iter;
+
+	dclist_foreach(iter, &lock->waitProcs)
+	{
+		if (n == max)
+			break;
+		pids[n++] = dlist_container(PGPROC, PmonWaitLink, iter.cur)->pid;
+	}
+#else
+	PGPROC	   *proc = (PGPROC *) lock->waitProcs.links.next;
+
+	while (n < lock->waitProcs.size && n < max)
+	{
+		pids[n++] = proc->pid;
+		proc = (PGPROC *) proc->links.next;
+	}
+#endif
+	return n;
+}
+
+/* The virtual transaction that has a lock, as one number */
+#if PG_VERSION_NUM >= 170000
+#define PmonVirtualXact(instance) \
+	((uint64) (uint32) (instance)->vxid.procNumber << 32 | \
+	 (instance)->vxid.localTransactionId)
+#else
+#define PmonVirtualXact(instance) \
+	((uint64) (uint32) (instance)->backend << 32 | (instance)->lxid)
 #endif
 
 /* ShmemInitHash() takes one size from 19 on */

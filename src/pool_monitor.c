@@ -42,6 +42,7 @@
  *		settings			the settings
  *		shared_state		what is in shared memory, and what protects it
  *		status_array		reads the server's status array
+ *		lock_waits			who waits for whose locks
  *		hold_counters		how long transactions held connections
  *		groups				groups and applications: found, made, folded
  *		group_snapshot		a copy of all groups
@@ -59,6 +60,7 @@
  *		hold_histogram		buckets and percentiles of hold times
  *		pools, pools_parser	declared pools
  *		sizing				how large a pool should be
+ *		wait_graph			who waits for whom, in the end
  *		idle_policy			which idle sessions to end
  *
  *-------------------------------------------------------------------------

@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * lock_waits.h
+ *	  Who waits for whose locks now, as the lock manager has it.
+ *
+ * It counts every process that waits, whoever may see it: also background
+ * processes, and logins that are not ready yet.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_LOCK_WAITS_H
+#define PMON_LOCK_WAITS_H
+
+#include "compat.h"
+
+/* PmonBlocking.blocked_by, where it is not the pid of a root */
+#define PMON_BLOCKED_BY_NOBODY		(-1)
+#define PMON_BLOCKED_BY_PREPARED	0
+
+/* What the locks say of one process */
+typedef struct PmonBlocking
+{
+	int			blocks;			/* that wait for it, directly or not */
+	int			blocked_by;		/* the root of what it waits for */
+} PmonBlocking;
+
+typedef struct PmonLockWaits PmonLockWaits;
+
+/*
+ * Read the lock tables, as pg_locks does, and the queues of those locks that
+ * several wait for, one after the other.  Nothing is read if no process waits
+ * for a lock: the result is NULL then, which the functions below take too.
+ * palloc'd; may raise an error.
+ */
+extern PmonLockWaits *pmon_read_lock_waits(void);
+
+/* What they say of a process, or a prepared transaction */
+extern PmonBlocking pmon_blocking(const PmonLockWaits *waits, int pid);
+extern PmonBlocking pmon_prepared_blocking(const PmonLockWaits *waits,
+										   TransactionId xid);
+
+#endif							/* PMON_LOCK_WAITS_H */
