@@ -327,6 +327,7 @@ CREATE FUNCTION pool_monitor_sessions(
     OUT terminates_at timestamptz,
     OUT exempt text,
     OUT blocks integer,
+    OUT blocked_by integer,
     OUT query text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME'
@@ -344,7 +345,7 @@ COMMENT ON COLUMN pool_monitor_sessions.application_name IS 'what the client dec
 COMMENT ON COLUMN pool_monitor_sessions.client_addr IS 'the client''s IP address, null for a Unix socket';
 COMMENT ON COLUMN pool_monitor_sessions.client_port IS 'the client''s TCP port, -1 for a Unix socket';
 COMMENT ON COLUMN pool_monitor_sessions.backend_start IS 'when the client connected';
-COMMENT ON COLUMN pool_monitor_sessions.xact_start IS 'when the current transaction started, null outside of one';
+COMMENT ON COLUMN pool_monitor_sessions.xact_start IS 'when the current transaction started, null outside of one; of one that has failed, only the preloaded library knows';
 COMMENT ON COLUMN pool_monitor_sessions.query_start IS 'when the current statement started, or the last one if the session is not active';
 COMMENT ON COLUMN pool_monitor_sessions.state_change IS 'when the state last changed';
 COMMENT ON COLUMN pool_monitor_sessions.state IS 'state as in pg_stat_activity';
@@ -355,11 +356,12 @@ COMMENT ON COLUMN pool_monitor_sessions.pool IS 'the declared pool that the sess
 COMMENT ON COLUMN pool_monitor_sessions.checked_out IS 'whether the session holds a transaction or runs a statement';
 COMMENT ON COLUMN pool_monitor_sessions.state_age IS 'time since state_change';
 COMMENT ON COLUMN pool_monitor_sessions.transaction_age IS 'time since xact_start';
-COMMENT ON COLUMN pool_monitor_sessions.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out and started no statement for pool_monitor.leak_threshold';
+COMMENT ON COLUMN pool_monitor_sessions.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, or has others wait for an advisory lock, and started no statement for pool_monitor.leak_threshold';
 COMMENT ON COLUMN pool_monitor_sessions.idle_limit IS 'how long the session may stay in its state before pool_monitor ends it, null: for ever';
 COMMENT ON COLUMN pool_monitor_sessions.terminates_at IS 'when pool_monitor will end the session unless it becomes busy';
 COMMENT ON COLUMN pool_monitor_sessions.exempt IS 'why pool_monitor will not end the session';
-COMMENT ON COLUMN pool_monitor_sessions.blocks IS 'how many backends wait for a lock that this session holds';
+COMMENT ON COLUMN pool_monitor_sessions.blocks IS 'how many processes wait for this session: for its locks or behind it in a queue, directly or through others';
+COMMENT ON COLUMN pool_monitor_sessions.blocked_by IS 'process ID of the session that all of this one''s wait for a lock is due to, at the root of a chain of waits; 0: a prepared transaction; null: it does not wait';
 COMMENT ON COLUMN pool_monitor_sessions.query IS 'the current statement, or the last one if the session is not active';
 
 CREATE FUNCTION pool_monitor_leak_suspects()
@@ -371,8 +373,8 @@ COMMENT ON FUNCTION pool_monitor_leak_suspects() IS
 
 CREATE VIEW pool_monitor_leaks AS
     SELECT * FROM pool_monitor_leak_suspects() s
-     ORDER BY s.blocks DESC, coalesce(s.xact_start, s.state_change), s.query_start;
-COMMENT ON VIEW pool_monitor_leaks IS 'the sessions that look leaked, worst first: those that others wait for, then the oldest transactions; columns as in pool_monitor_sessions';
+     ORDER BY s.blocked_by IS NOT NULL, s.blocks DESC, coalesce(s.xact_start, s.state_change), s.query_start;
+COMMENT ON VIEW pool_monitor_leaks IS 'the sessions that look leaked, worst first: those that wait for nobody, and of these the ones that most others wait for, then the oldest transactions; columns as in pool_monitor_sessions';
 COMMENT ON COLUMN pool_monitor_leaks.pid IS 'process ID of the session''s backend';
 COMMENT ON COLUMN pool_monitor_leaks.datname IS 'database, its OID if it was dropped';
 COMMENT ON COLUMN pool_monitor_leaks.usename IS 'role that logged in, its OID if it was dropped';
@@ -380,7 +382,7 @@ COMMENT ON COLUMN pool_monitor_leaks.application_name IS 'what the client declar
 COMMENT ON COLUMN pool_monitor_leaks.client_addr IS 'the client''s IP address, null for a Unix socket';
 COMMENT ON COLUMN pool_monitor_leaks.client_port IS 'the client''s TCP port, -1 for a Unix socket';
 COMMENT ON COLUMN pool_monitor_leaks.backend_start IS 'when the client connected';
-COMMENT ON COLUMN pool_monitor_leaks.xact_start IS 'when the current transaction started, null outside of one';
+COMMENT ON COLUMN pool_monitor_leaks.xact_start IS 'when the current transaction started, null outside of one; of one that has failed, only the preloaded library knows';
 COMMENT ON COLUMN pool_monitor_leaks.query_start IS 'when the current statement started, or the last one if the session is not active';
 COMMENT ON COLUMN pool_monitor_leaks.state_change IS 'when the state last changed';
 COMMENT ON COLUMN pool_monitor_leaks.state IS 'state as in pg_stat_activity';
@@ -391,12 +393,36 @@ COMMENT ON COLUMN pool_monitor_leaks.pool IS 'the declared pool that the session
 COMMENT ON COLUMN pool_monitor_leaks.checked_out IS 'whether the session holds a transaction or runs a statement';
 COMMENT ON COLUMN pool_monitor_leaks.state_age IS 'time since state_change';
 COMMENT ON COLUMN pool_monitor_leaks.transaction_age IS 'time since xact_start';
-COMMENT ON COLUMN pool_monitor_leaks.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out and started no statement for pool_monitor.leak_threshold';
+COMMENT ON COLUMN pool_monitor_leaks.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, or has others wait for an advisory lock, and started no statement for pool_monitor.leak_threshold';
 COMMENT ON COLUMN pool_monitor_leaks.idle_limit IS 'how long the session may stay in its state before pool_monitor ends it, null: for ever';
 COMMENT ON COLUMN pool_monitor_leaks.terminates_at IS 'when pool_monitor will end the session unless it becomes busy';
 COMMENT ON COLUMN pool_monitor_leaks.exempt IS 'why pool_monitor will not end the session';
-COMMENT ON COLUMN pool_monitor_leaks.blocks IS 'how many backends wait for a lock that this session holds';
+COMMENT ON COLUMN pool_monitor_leaks.blocks IS 'how many processes wait for this session: for its locks or behind it in a queue, directly or through others';
+COMMENT ON COLUMN pool_monitor_leaks.blocked_by IS 'process ID of the session that all of this one''s wait for a lock is due to, at the root of a chain of waits; 0: a prepared transaction; null: it does not wait';
 COMMENT ON COLUMN pool_monitor_leaks.query IS 'the current statement, or the last one if the session is not active';
+
+CREATE FUNCTION pool_monitor_prepared_blocks(
+    OUT transaction xid,
+    OUT blocks integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION pool_monitor_prepared_blocks() IS
+'how many processes wait for each prepared transaction that any wait for';
+
+CREATE VIEW pool_monitor_prepared AS
+    SELECT p.gid, p.owner::text AS owner, p.database::text AS database, p.prepared,
+           pg_catalog.clock_timestamp() - p.prepared AS age, coalesce(b.blocks, 0) AS blocks
+      FROM pg_catalog.pg_prepared_xacts p
+           LEFT JOIN pool_monitor_prepared_blocks() b ON b.transaction OPERATOR(pg_catalog.=) p.transaction
+     ORDER BY 6 DESC, p.prepared;
+COMMENT ON VIEW pool_monitor_prepared IS 'prepared transactions, which hold their locks without a session, those that most others wait for first';
+COMMENT ON COLUMN pool_monitor_prepared.gid IS 'the name that it was prepared under: for COMMIT PREPARED or ROLLBACK PREPARED';
+COMMENT ON COLUMN pool_monitor_prepared.owner IS 'role that prepared it';
+COMMENT ON COLUMN pool_monitor_prepared.database IS 'database that it was prepared in';
+COMMENT ON COLUMN pool_monitor_prepared.prepared IS 'when it was prepared';
+COMMENT ON COLUMN pool_monitor_prepared.age IS 'time since then';
+COMMENT ON COLUMN pool_monitor_prepared.blocks IS 'how many processes wait for it, directly or through others';
 
 --
 -- Pools
@@ -856,6 +882,7 @@ GRANT EXECUTE ON FUNCTION pool_monitor_metrics() TO pg_read_all_stats;
 GRANT SELECT ON pool_monitor_status, pool_monitor_connections,
     pool_monitor_applications, pool_monitor_groups, pool_monitor_databases,
     pool_monitor_roles, pool_monitor_sessions, pool_monitor_leaks,
+    pool_monitor_prepared,
     pool_monitor_pools, pool_monitor_capacity, pool_monitor_rejections,
     pool_monitor_terminations,
     pool_monitor_info

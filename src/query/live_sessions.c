@@ -284,12 +284,18 @@ statement_start(const PmonSession *session)
 
 PmonLeak
 pmon_leak_suspect(const PmonLive *live, const PmonSession *session,
-				  uint32 wait_event_info)
+				  uint32 wait_event_info, PmonBlocking blocking)
 {
 	int64		age = pmon_age(live->now, statement_start(session));
 
-	if (!PmonIsSession(session) || !PmonIsCheckedOut(session->state) ||
-		age < 0 || age < pmon_leak_threshold * INT64CONST(1000))
+	if (!PmonIsSession(session) || age < 0 ||
+		age < pmon_leak_threshold * INT64CONST(1000))
+		return PMON_LEAK_NONE;
+
+	/* outside of a transaction it can have nothing else */
+	if (session->state == PMON_STATE_IDLE && blocking.blocks > 0)
+		return PMON_LEAK_ADVISORY_LOCK;
+	if (!PmonIsCheckedOut(session->state))
 		return PMON_LEAK_NONE;
 
 	if (session->state == PMON_STATE_IDLE_IN_TRANSACTION)
@@ -304,6 +310,8 @@ pmon_leak_suspect(const PmonLive *live, const PmonSession *session,
 	if (wait_event_info == WAIT_EVENT_CLIENT_READ ||
 		wait_event_info == WAIT_EVENT_CLIENT_WRITE)
 		return PMON_LEAK_WAITS_FOR_CLIENT;
+	if (blocking.blocked_by != PMON_BLOCKED_BY_NOBODY)
+		return PMON_LEAK_WAITS_FOR_LOCK;
 	return PMON_LEAK_LONG_TRANSACTION;
 }
 
@@ -315,7 +323,9 @@ pmon_leak_name(PmonLeak leak)
 		"idle in transaction",
 		"idle in transaction (aborted)",
 		"active, waiting for the client",
-		"long transaction"
+		"long transaction",
+		"waiting for a lock",
+		"idle, holds an advisory lock"
 	};
 
 	return names[leak];

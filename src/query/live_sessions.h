@@ -21,6 +21,7 @@
 
 #include "pure/idle_policy.h"
 #include "shared/group_snapshot.h"
+#include "shared/lock_waits.h"
 #include "shared/status_array.h"
 
 /* What was read, in the order of the status array */
@@ -127,19 +128,23 @@ typedef enum PmonLeak
 	PMON_LEAK_IDLE_IN_TRANSACTION,
 	PMON_LEAK_IDLE_IN_TRANSACTION_ABORTED,
 	PMON_LEAK_WAITS_FOR_CLIENT,
-	PMON_LEAK_LONG_TRANSACTION
+	PMON_LEAK_LONG_TRANSACTION,
+	PMON_LEAK_WAITS_FOR_LOCK,
+	PMON_LEAK_ADVISORY_LOCK
 } PmonLeak;
 
-#define PMON_LEAKS		(PMON_LEAK_LONG_TRANSACTION + 1)
+#define PMON_LEAKS		(PMON_LEAK_ADVISORY_LOCK + 1)
 
 /*
  * Does a session look leaked: is it checked out, and started its last
- * statement longer ago than the threshold?  wait_event_info is what its PGPROC
- * shows, which matters for the reason only.
+ * statement longer ago than the threshold?  So does one that is idle, and has
+ * others wait for a lock.  wait_event_info is what its PGPROC shows, which
+ * matters for the reason only.
  */
 extern PmonLeak pmon_leak_suspect(const PmonLive *live,
 								  const PmonSession *session,
-								  uint32 wait_event_info);
+								  uint32 wait_event_info,
+								  PmonBlocking blocking);
 
 /* The words that users see; NULL for none */
 extern const char *pmon_leak_name(PmonLeak leak);

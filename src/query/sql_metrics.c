@@ -128,6 +128,7 @@ put_leak_suspects(Metrics *metrics)
 {
 	PmonExposition *out = &metrics->exposition;
 	PmonProcState *procs = pmon_read_procs();
+	PmonLockWaits *waits = pmon_read_lock_waits();
 	int			counts[PMON_LEAKS] = {0};
 
 	for (int i = 0; i < metrics->live->nsessions; i++)
@@ -135,7 +136,8 @@ put_leak_suspects(Metrics *metrics)
 		const PmonSession *session = &metrics->live->sessions[i];
 
 		counts[pmon_leak_suspect(metrics->live, session,
-								 procs[session->slot].wait_event_info)]++;
+								 procs[session->slot].wait_event_info,
+								 pmon_blocking(waits, session->pid))]++;
 	}
 
 	pmon_begin_family(out, PMON_METRIC_LEAK_SUSPECTS);

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * sql_sessions.c
- *	  SQL functions that show each session, or those that look leaked.
+ *	  SQL functions that show each session, or those that look leaked, and
+ *	  the prepared transactions that others wait for.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,9 +20,10 @@
 
 PG_FUNCTION_INFO_V1(pool_monitor_sessions);
 PG_FUNCTION_INFO_V1(pool_monitor_leak_suspects);
+PG_FUNCTION_INFO_V1(pool_monitor_prepared_blocks);
 
 /* The columns that only who may read a session sees */
-#define PRIVATE_COLUMNS		21
+#define PRIVATE_COLUMNS		22
 
 /* What everybody may see of everybody's sessions */
 static void
@@ -51,7 +53,7 @@ put_policy_columns(PmonRow *row, const PmonIdleSession *judged)
 static void
 put_private_columns(PmonRow *row, const PmonSession *session, PmonLive *live,
 					const PmonProcState *proc, const PmonIdleSession *judged,
-					int blocks)
+					PmonBlocking blocking)
 {
 	int			pool = pmon_live_pool(live, session);
 	bool		checked_out = PmonIsCheckedOut(session->state);
@@ -74,47 +76,30 @@ put_private_columns(PmonRow *row, const PmonSession *session, PmonLive *live,
 	pmon_put_interval(row, pmon_age(live->now, session->state_change));
 	pmon_put_interval(row, pmon_age(live->now, session->xact_start));
 	pmon_put_text(row, pmon_leak_name(pmon_leak_suspect(live, session,
-														proc->wait_event_info)));
+														proc->wait_event_info,
+														blocking)));
 	put_policy_columns(row, judged);
-	pmon_put_int(row, blocks);
+	pmon_put_int(row, blocking.blocks);
+	pmon_put_int_or_null(row, blocking.blocked_by != PMON_BLOCKED_BY_NOBODY,
+						 blocking.blocked_by);
 	pmon_put_text(row, query);
 }
 
 /* Pick those that look leaked and that the reader may see. */
 static void
-keep_suspects(const PmonLive *live, PmonLive *suspects)
+keep_suspects(const PmonLive *live, const PmonLockWaits *waits,
+			  PmonLive *suspects)
 {
 	suspects->nsessions = 0;
 	for (int i = 0; i < live->nsessions; i++)
 	{
 		const PmonSession *session = &live->sessions[i];
 
-		if (pmon_leak_suspect(live, session, 0) != PMON_LEAK_NONE &&
+		if (pmon_leak_suspect(live, session, 0,
+							  pmon_blocking(waits, session->pid)) != PMON_LEAK_NONE &&
 			pmon_may_read(session->userid))
 			suspects->sessions[suspects->nsessions++] = *session;
 	}
-}
-
-/*
- * How many backends wait for each place's, palloc'd.  The lock tables are
- * read only if any backend waits.
- */
-static int *
-read_blocks(const PmonLive *live, const PmonProcState *procs)
-{
-	int			slots = pmon_status_slots();
-	int		   *pids;
-	bool		anybody_waits = false;
-
-	for (int i = 0; i < slots && !anybody_waits; i++)
-		anybody_waits = procs[i].waits_for_lock;
-	if (!anybody_waits)
-		return palloc0(sizeof(int) * slots);
-
-	pids = palloc0(sizeof(int) * slots);
-	for (int i = 0; i < live->nsessions; i++)
-		pids[live->sessions[i].slot] = live->sessions[i].pid;
-	return pmon_read_blockers(pids);
 }
 
 /*
@@ -142,10 +127,10 @@ judge_sessions(PmonLive *live)
 
 /* Add a row for each session; judged is NULL where no policy is on. */
 static void
-show_sessions(FunctionCallInfo fcinfo, PmonLive *live, PmonIdleSession **judged)
+show_sessions(FunctionCallInfo fcinfo, PmonLive *live,
+			  const PmonLockWaits *waits, PmonIdleSession **judged)
 {
 	PmonProcState *procs = pmon_read_procs();
-	int		   *blocks = read_blocks(live, procs);
 	MemoryContext row_context;
 
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "pool_monitor row",
@@ -162,7 +147,7 @@ show_sessions(FunctionCallInfo fcinfo, PmonLive *live, PmonIdleSession **judged)
 		if (pmon_may_read(session->userid))
 			put_private_columns(&row, session, live, &procs[session->slot],
 								judged != NULL ? judged[session->slot] : NULL,
-								blocks[session->slot]);
+								pmon_blocking(waits, session->pid));
 		else
 			pmon_put_nulls(&row, PRIVATE_COLUMNS);
 		pmon_add_row(fcinfo, &row);
@@ -179,7 +164,7 @@ pool_monitor_sessions(PG_FUNCTION_ARGS)
 	PmonLive   *live = pmon_read_live(false);
 
 	InitMaterializedSRF(fcinfo, 0);
-	show_sessions(fcinfo, live, judge_sessions(live));
+	show_sessions(fcinfo, live, pmon_read_lock_waits(), judge_sessions(live));
 	return (Datum) 0;
 }
 
@@ -191,12 +176,33 @@ Datum
 pool_monitor_leak_suspects(PG_FUNCTION_ARGS)
 {
 	PmonLive   *live = pmon_read_live(false);
+	PmonLockWaits *waits = pmon_read_lock_waits();
 	PmonLive	suspects = *live;
 
 	InitMaterializedSRF(fcinfo, 0);
 	suspects.sessions = palloc(sizeof(PmonSession) * Max(live->nsessions, 1));
-	keep_suspects(live, &suspects);
+	keep_suspects(live, waits, &suspects);
 	if (suspects.nsessions > 0)
-		show_sessions(fcinfo, &suspects, judge_sessions(live));
+		show_sessions(fcinfo, &suspects, waits, judge_sessions(live));
+	return (Datum) 0;
+}
+
+/* Only for those that somebody waits for: pg_prepared_xacts has all of them. */
+Datum
+pool_monitor_prepared_blocks(PG_FUNCTION_ARGS)
+{
+	PmonLockWaits *waits = pmon_read_lock_waits();
+	TransactionId xid;
+	int			blocks;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; pmon_prepared_blocks(waits, i, &xid, &blocks); i++)
+	{
+		PmonRow		row = {0};
+
+		pmon_put_xid(&row, xid);
+		pmon_put_int(&row, blocks);
+		pmon_add_row(fcinfo, &row);
+	}
 	return (Datum) 0;
 }

@@ -51,6 +51,7 @@
 #include "shared/groups.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
+#include "shared/status_array.h"
 
 static ClientAuthentication_hook_type prev_authentication_hook = NULL;
 static ProcessUtility_hook_type prev_utility_hook = NULL;
@@ -245,6 +246,8 @@ pmon_xact_callback(XactEvent event, void *arg)
 	}
 	else if (!awaiting_cleanup)
 	{
+		pg_atomic_write_u64(&my_slot->failed_xact_start,
+							(uint64) GetCurrentTransactionStartTimestamp());
 		cleanup_callback.func = transaction_cleaned_up;
 		cleanup_callback.arg = NULL;
 		awaiting_cleanup = true;
@@ -309,10 +312,17 @@ take_slot(void)
 
 	Assert(slot >= 0 && slot < pmon->max_backends);
 	my_slot = &pmon_slots[slot];
-	my_slot->pid = MyProcPid;
 	my_group = PMON_NONE;
 	PmonSetMembership(slot, my_group, 0);
+	my_slot->proc = MyProc;
 	pmon_client_from_sockaddr(&MyProcPort->raddr.addr, &my_slot->client_addr);
+	my_slot->client_port = pmon_client_port(&MyProcPort->raddr);
+	my_slot->backend_start = MyStartTimestamp;
+	strlcpy(my_slot->application_name,
+			MyProcPort->application_name != NULL ? MyProcPort->application_name : "",
+			NAMEDATALEN);
+	pg_write_barrier();
+	my_slot->pid = MyProcPid;
 	pmon_clear_hold_counters(&my_slot->hold);
 	my_slot->listening = false;
 	pmon_show_own_settings(my_slot);

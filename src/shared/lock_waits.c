@@ -409,11 +409,12 @@ pmon_read_lock_waits(void)
 	return reading.result;
 }
 
-/* What comes out for a party, which may not be among them */
-static PmonBlocking
-blocking_of(const PmonLockWaits *waits, int number)
+PmonBlocking
+pmon_blocking(const PmonLockWaits *waits, int pid)
 {
 	PmonBlocking blocking = {.blocked_by = PMON_BLOCKED_BY_NOBODY};
+	Party		party = {.pid = pid};
+	int			number = waits != NULL ? find_party(waits, &party) : -1;
 
 	if (number < 0)
 		return blocking;
@@ -423,22 +424,15 @@ blocking_of(const PmonLockWaits *waits, int number)
 	return blocking;
 }
 
-PmonBlocking
-pmon_blocking(const PmonLockWaits *waits, int pid)
-{
-	Party		party = {.pid = pid};
-
-	return blocking_of(waits, waits != NULL ? find_party(waits, &party) : -1);
-}
-
-PmonBlocking
-pmon_prepared_blocking(const PmonLockWaits *waits, TransactionId xid)
+bool
+pmon_prepared_blocks(const PmonLockWaits *waits, int number,
+					 TransactionId *xid, int *blocks)
 {
 	/* they have no pid, so they come first */
-	for (int i = 0; waits != NULL && i < waits->nparties && waits->parties[i].pid == 0; i++)
-	{
-		if (TransactionIdEquals(waits->parties[i].xid, xid))
-			return blocking_of(waits, i);
-	}
-	return blocking_of(waits, -1);
+	if (waits == NULL || number >= waits->nparties ||
+		waits->parties[number].pid != 0)
+		return false;
+	*xid = waits->parties[number].xid;
+	*blocks = waits->waits[number].blocks;
+	return true;
 }

@@ -34,9 +34,15 @@ typedef struct PmonLockWaits PmonLockWaits;
  */
 extern PmonLockWaits *pmon_read_lock_waits(void);
 
-/* What they say of a process, or a prepared transaction */
+/* What they say of a process */
 extern PmonBlocking pmon_blocking(const PmonLockWaits *waits, int pid);
-extern PmonBlocking pmon_prepared_blocking(const PmonLockWaits *waits,
-										   TransactionId xid);
+
+/*
+ * How many wait for the prepared transaction with that number, counted from 0
+ * in no particular order, and its transaction ID.  False beyond the last one
+ * that has a part in what somebody waits for.
+ */
+extern bool pmon_prepared_blocks(const PmonLockWaits *waits, int number,
+								 TransactionId *xid, int *blocks);
 
 #endif							/* PMON_LOCK_WAITS_H */

@@ -100,11 +100,24 @@ typedef struct PmonMembership
 typedef struct PmonSlot
 {
 	int			pid;
-	PmonClient	client_addr;	/* set with pid */
+
+	/* set before pid; the server itself may not know these yet */
+	PGPROC	   *proc;
+	PmonClient	client_addr;
+	int			client_port;	/* as in PmonSession */
+	TimestampTz backend_start;
+	char		application_name[NAMEDATALEN];	/* as it was at login */
+
 	TimestampTz group_since;	/* when the session entered the group */
 	bool		superuser;		/* set at login */
 	volatile bool listening;	/* to any channel; set by the session */
 	volatile uint8 own_timeouts;	/* bits below; likewise */
+
+	/*
+	 * When the transaction started that failed last, a TimestampTz: core
+	 * forgets that as it fails
+	 */
+	pg_atomic_uint64 failed_xact_start;
 
 	/* a request to end the session; see end_request.h */
 	pg_atomic_uint32 request;

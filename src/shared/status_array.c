@@ -20,6 +20,7 @@
 #include "storage/lock.h"
 #include "storage/spin.h"
 
+#include "shared/shared_state.h"
 #include "shared/status_array.h"
 
 /* An update takes well under a microsecond unless its process is stopped */
@@ -79,9 +80,8 @@ read_is_complete(int before, int after, int *attempts)
 	return false;
 }
 
-/* The TCP port in an address: -1 for a Unix socket, 0 where there is none */
-static int
-client_port(const SockAddr *address)
+int
+pmon_client_port(const SockAddr *address)
 {
 	switch (address->addr.ss_family)
 	{
@@ -93,6 +93,67 @@ client_port(const SockAddr *address)
 			return pg_ntoh16(((const struct sockaddr_in6 *) &address->addr)->sin6_port);
 	}
 	return 0;
+}
+
+/* The login that has a place, but is not ready; its pid, or 0 */
+static int
+login_pid(int slot)
+{
+	if (pmon == NULL || PmonGetMembership(slot).group != PMON_NONE)
+		return 0;
+	return *((volatile int *) &pmon_slots[slot].pid);
+}
+
+/*
+ * A login has been authenticated, but has no entry in the status array yet, or
+ * one without names; it can be kept waiting by a lock on a catalog.  Its role
+ * and database are in its PGPROC as soon as they have been looked up.
+ */
+static bool
+read_login(int slot, PmonSession *session)
+{
+	const PmonSlot *login;
+	int			pid = login_pid(slot);
+
+	if (pid == 0)
+		return false;
+	pg_read_barrier();
+
+	login = &pmon_slots[slot];
+	memset(session, 0, sizeof(*session));
+	session->slot = slot;
+	session->pid = pid;
+	session->backend_type = B_BACKEND;
+	session->databaseid = *((volatile Oid *) &login->proc->databaseId);
+	session->userid = *((volatile Oid *) &login->proc->roleId);
+	session->state = PMON_STATE_STARTING;
+	session->backend_start = login->backend_start;
+	session->client_addr = login->client_addr;
+	session->client_port = login->client_port;
+	memcpy(session->application_name, login->application_name, NAMEDATALEN);
+	session->application_name[NAMEDATALEN - 1] = '\0';
+	return true;
+}
+
+/* The process that has a place, or 0 */
+static int
+pid_at(int slot)
+{
+	int			pid = *((volatile int *) &entry_at(slot)->st_procpid);
+
+	return pid > 0 ? pid : login_pid(slot);
+}
+
+/*
+ * When the transaction started that the session has to roll back; 0 where that
+ * is not known.  Core forgets it, so it takes the preloaded library.
+ */
+static TimestampTz
+failed_xact_start(const PmonSession *session)
+{
+	if (pmon == NULL || pmon_slots[session->slot].pid != session->pid)
+		return 0;
+	return (TimestampTz) pg_atomic_read_u64(&pmon_slots[session->slot].failed_xact_start);
 }
 
 bool
@@ -110,7 +171,7 @@ pmon_read_session(int slot, PmonSession *session)
 
 		session->pid = entry->st_procpid;
 		if (session->pid <= 0)
-			return false;
+			return read_login(slot, session);
 		session->backend_type = entry->st_backendType;
 		session->databaseid = entry->st_databaseid;
 		session->userid = entry->st_userid;
@@ -128,7 +189,13 @@ pmon_read_session(int slot, PmonSession *session)
 	session->slot = slot;
 	session->application_name[NAMEDATALEN - 1] = '\0';
 	pmon_client_from_sockaddr(&client_addr.addr, &session->client_addr);
-	session->client_port = client_port(&client_addr);
+	session->client_port = pmon_client_port(&client_addr);
+
+	if (session->state == PMON_STATE_STARTING && !OidIsValid(session->userid))
+		(void) read_login(slot, session);
+	if (session->state == PMON_STATE_IDLE_IN_TRANSACTION_ABORTED &&
+		session->xact_start == 0)
+		session->xact_start = failed_xact_start(session);
 
 	/* a walsender's transaction start is not kept up to date */
 	if (session->backend_type == B_WAL_SENDER)
@@ -225,7 +292,6 @@ read_proc(PGPROC *proc, PmonProcState *state)
 {
 	state->wait_event_info = *((volatile uint32 *) &proc->wait_event_info);
 	state->xmin = *((volatile TransactionId *) &proc->xmin);
-	state->waits_for_lock = *((LOCK *volatile *) &proc->waitLock) != NULL;
 }
 
 PmonProcState *
@@ -237,7 +303,7 @@ pmon_read_procs(void)
 #ifdef PMON_SLOT_IS_PROC_NUMBER
 	for (int i = 0; i < slots; i++)
 	{
-		if (entry_at(i)->st_procpid > 0)
+		if (pid_at(i) > 0)
 			read_proc(GetPGProcByNumber(i), &states[i]);
 	}
 #else
@@ -247,36 +313,12 @@ pmon_read_procs(void)
 		int			slot = PmonProcSlot(proc);
 
 		/* a PGPROC that is free keeps its pid, but not its slot */
-		if (slot >= 0 && slot < slots && entry_at(slot)->st_procpid == proc->pid)
+		if (slot >= 0 && slot < slots && pid_at(slot) == proc->pid)
 			read_proc(proc, &states[slot]);
 	}
 #endif
 
 	return states;
-}
-
-/* Sort by what is locked. */
-static int
-compare_locks(const void *a, const void *b)
-{
-	const LockInstanceData *left = *(LockInstanceData *const *) a;
-	const LockInstanceData *right = *(LockInstanceData *const *) b;
-
-	return memcmp(&left->locktag, &right->locktag, sizeof(LOCKTAG));
-}
-
-static bool
-conflicts(const LockInstanceData *waiter, const LockInstanceData *holder)
-{
-	if (waiter->leaderPid == holder->leaderPid)
-		return false;
-	for (LOCKMODE mode = 1; mode <= MaxLockMode; mode++)
-	{
-		if ((holder->holdMask & LOCKBIT_ON(mode)) &&
-			DoLockModesConflict(waiter->waitLockMode, mode))
-			return true;
-	}
-	return false;
 }
 
 /* Sort pids, and find the place of one. */
@@ -293,31 +335,6 @@ compare_pids(const void *a, const void *b)
 	int			right = ((const PidSlot *) b)->pid;
 
 	return (left > right) - (left < right);
-}
-
-/* Count who waits for whom among the locks on one thing. */
-static void
-count_blockers(LockInstanceData **locks, int nlocks,
-			   const PidSlot *pids, int npids, int *blocks)
-{
-	for (int w = 0; w < nlocks; w++)
-	{
-		if (locks[w]->waitLockMode == NoLock)
-			continue;
-
-		CHECK_FOR_INTERRUPTS();
-		for (int h = 0; h < nlocks; h++)
-		{
-			PidSlot		wanted = {locks[h]->pid, 0};
-			const PidSlot *found;
-
-			if (h == w || !conflicts(locks[w], locks[h]))
-				continue;
-			found = bsearch(&wanted, pids, npids, sizeof(PidSlot), compare_pids);
-			if (found != NULL)
-				blocks[found->slot]++;
-		}
-	}
 }
 
 /* The places of pids, sorted by pid, palloc'd; *npids says how many. */
@@ -338,32 +355,6 @@ sort_pids(const int *pids, int *npids)
 	}
 	qsort(sorted, *npids, sizeof(PidSlot), compare_pids);
 	return sorted;
-}
-
-int *
-pmon_read_blockers(const int *pids)
-{
-	int		   *blocks = palloc0(sizeof(int) * pmon_status_slots());
-	LockData   *data = GetLockStatusData();
-	LockInstanceData **locks = palloc(sizeof(LockInstanceData *) * Max(data->nelements, 1));
-	int			npids;
-	PidSlot    *sorted = sort_pids(pids, &npids);
-
-	for (int i = 0; i < data->nelements; i++)
-		locks[i] = &data->locks[i];
-	qsort(locks, data->nelements, sizeof(LockInstanceData *), compare_locks);
-
-	for (int start = 0; start < data->nelements;)
-	{
-		int			end = start + 1;
-
-		while (end < data->nelements && compare_locks(&locks[start], &locks[end]) == 0)
-			end++;
-		count_blockers(&locks[start], end - start, sorted, npids, blocks);
-		start = end;
-	}
-
-	return blocks;
 }
 
 bool *

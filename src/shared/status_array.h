@@ -7,7 +7,7 @@
  * processes; it yields plain structs.  It needs nothing but a backend with a
  * status entry of its own, so it works where the library is not preloaded.
  *
- * No lock is taken, with the exception that pmon_read_blockers() makes.  What
+ * No lock is taken, with the exception that pmon_read_advisory_locks() makes.  What
  * is read of one entry is consistent in itself; two entries are read at two
  * instants.
  *
@@ -54,7 +54,6 @@ typedef struct PmonProcState
 {
 	uint32		wait_event_info;
 	TransactionId xmin;
-	bool		waits_for_lock;
 } PmonProcState;
 
 /*
@@ -69,7 +68,9 @@ typedef struct PmonProcState
 extern int	pmon_status_slots(void);
 
 /*
- * Read the entry at a place.  Returns false where there is no backend.  The
+ * Read the entry at a place.  Returns false where there is no backend.  A login
+ * that is not ready may have no entry yet; where the library is preloaded, it
+ * is known from when it was authenticated on, in state starting.  The
  * number of attempts is bounded: an entry whose owner was stopped while it
  * changed it is taken as it is.
  */
@@ -85,6 +86,9 @@ extern bool pmon_read_idle_state(int slot, PmonIdleState *session);
 extern void pmon_prefetch_states(int first, uint64 live);
 extern void pmon_read_states(int first, uint64 live, uint8 *states);
 
+/* The TCP port in an address: -1 for a Unix socket, 0 where there is none */
+extern int	pmon_client_port(const SockAddr *address);
+
 /*
  * The text of the query that the backend in a place shows, palloc'd and cut
  * at a character.  NULL when another backend than pid has the place by now.
@@ -98,16 +102,9 @@ extern char *pmon_read_query(int slot, int pid);
 extern PmonProcState *pmon_read_procs(void);
 
 /*
- * For each of pmon_status_slots(), how many backends wait for a heavyweight
- * lock that conflicts with one that the backend in that place holds.  This
- * reads the lock tables as pg_locks does, so call it only when somebody
- * waits.  pids has the pid of each place, 0 for none.  palloc'd.
- */
-extern int *pmon_read_blockers(const int *pids);
-
-/*
  * For each of pmon_status_slots(), whether the backend in that place holds an
- * advisory lock.  Reads the lock tables, like the function before.  palloc'd.
+ * advisory lock.  This reads the lock tables as pg_locks does.  pids has the
+ * pid of each place, 0 for none.  palloc'd.
  */
 extern bool *pmon_read_advisory_locks(const int *pids);
 

@@ -146,10 +146,12 @@ is(leak('leak-forgotten', 'blocks'), '0', 'a leak that nobody waits for blocks n
 my @waiting = map { PoolMonitor::session($node, appname => "waiting-$_") } 1 .. 2;
 $_->query_async('UPDATE stock SET left_over = left_over - 1 WHERE item = 1') foreach @waiting;
 wait_here("SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", 'two sessions wait for locks');
-wait_here("SELECT blocks = 1 FROM pool_monitor_leaks WHERE application_name = 'leak-forgotten'", 'the leak blocks the first of them');
-wait_here("SELECT sum(blocks) = 2 FROM pool_monitor_sessions", 'who blocks the second');
+wait_here("SELECT blocks = 2 FROM pool_monitor_leaks WHERE application_name = 'leak-forgotten'", 'the leak blocks both of them');
+wait_here("SELECT sum(blocks) = 3 FROM pool_monitor_sessions", 'who blocks the second');
 is($observer->query(<<'SQL'), 't', 'as core has it');
-SELECT bool_and(blocks = (SELECT count(*) FROM pg_stat_activity a WHERE s.pid = ANY (pg_blocking_pids(a.pid)))) FROM pool_monitor_sessions s
+WITH RECURSIVE waits AS (SELECT pid AS waiter, unnest(pg_blocking_pids(pid)) AS blocker FROM pg_stat_activity),
+  behind AS (SELECT * FROM waits UNION SELECT b.waiter, w.blocker FROM behind b JOIN waits w ON w.waiter = b.blocker)
+SELECT bool_and(blocks = (SELECT count(*) FROM behind b WHERE b.blocker = s.pid)) FROM pool_monitor_sessions s
 SQL
 is($observer->query(<<'SQL'), 't', 'the leaks are the sessions that have a suspicion, with the same figures');
 WITH leaks AS MATERIALIZED (SELECT pid, application_name, leak_suspect, blocks, pool, xact_start, query FROM pool_monitor_leaks),
@@ -174,18 +176,17 @@ like($observer->stderr, qr/[1-9]\d* (?:dead row versions cannot be removed|are d
 	'VACUUM can not remove what the leak may still need to see');
 
 #
-# Worst first.  Core forgets when a transaction began once it has failed: then
-# the failure is what is known.
+# Worst first
 #
 threshold('100ms');
-becomes('waiting-1', 'long transaction');
-becomes('waiting-2', 'long transaction');
+becomes('waiting-1', 'waiting for a lock');
+becomes('waiting-2', 'waiting for a lock');
 becomes('good-busy', 'idle in transaction');
 is($observer->query("SELECT application_name FROM pool_monitor_leaks WHERE blocks = 0 OR application_name LIKE 'leak-%' LIMIT 1"),
 	'leak-forgotten', 'who blocks others is worse than who has only been there for longer');
 is($observer->query(<<'SQL'), '', 'the worst is first: who blocks most, then the oldest transaction');
 SELECT application_name FROM (
-    SELECT application_name, row_number() OVER () AS shown, row_number() OVER (ORDER BY blocks DESC, coalesce(xact_start, state_change)) AS rank
+    SELECT application_name, row_number() OVER () AS shown, row_number() OVER (ORDER BY blocked_by IS NOT NULL, blocks DESC, coalesce(xact_start, state_change)) AS rank
       FROM pool_monitor_leaks) l
  WHERE shown <> rank
 SQL
