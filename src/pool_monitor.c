@@ -68,6 +68,9 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "fmgr.h"
+#include "utils/timestamp.h"
+
 #include "session/session_stats.h"
 #include "shared/groups.h"
 #include "shared/history.h"
@@ -99,6 +102,41 @@ save_at_shutdown(int code, Datum arg)
 		pmon_remove_file();
 }
 
+/* Tell what there is, once for each time that shared memory is new. */
+static void
+log_ready(void)
+{
+	int			kilobytes = (int) (pmon->memory_bytes / 1024);
+
+	ereport(LOG,
+			(errmsg("pool_monitor %s has %d kB of shared memory",
+					PMON_VERSION, kilobytes),
+			 pmon->restored_from != 0 ?
+			 errdetail("Statistics that were saved at %s were restored: groups %d, applications %d.",
+					   timestamptz_to_str(pmon->restored_from),
+					   pmon->ngroups, pmon->napplications) :
+			 errdetail("No statistics were restored.")));
+}
+
+/*
+ * Two copies of the library, under two paths, would have hooks, settings and
+ * shared memory of the same names.  The address of this tells them apart; a
+ * session that failed to load this one may try again.
+ */
+static void
+refuse_second_copy(void)
+{
+	static char this_copy;
+	void	  **first = find_rendezvous_variable("pool_monitor");
+
+	if (*first != NULL && *first != &this_copy)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("another copy of the library \"pool_monitor\" is loaded already"),
+				 errhint("Load it from one file only: look for other paths to it in \"shared_preload_libraries\" and in the definitions of its functions.")));
+	*first = &this_copy;
+}
+
 /* Fill shared memory that is new. */
 static void
 init_shared_contents(void)
@@ -109,11 +147,13 @@ init_shared_contents(void)
 	if (pmon_save)
 		pmon_restore_file();
 	on_shmem_exit(save_at_shutdown, (Datum) 0);
+	log_ready();
 }
 
 void
 _PG_init(void)
 {
+	refuse_second_copy();
 	pmon_define_settings(process_shared_preload_libraries_in_progress);
 
 	/* pg_upgrade and single-user mode want nothing but the functions */

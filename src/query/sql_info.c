@@ -23,7 +23,6 @@ PG_FUNCTION_INFO_V1(pool_monitor_info);
 PG_FUNCTION_INFO_V1(pool_monitor_reset);
 PG_FUNCTION_INFO_V1(pool_monitor_reset_application);
 
-#define VERSION				"1.0"
 #define RECORDED_INFO_COLUMNS	15
 
 /* A duration that was measured, in ns, as milliseconds; null before that */
@@ -38,7 +37,7 @@ pool_monitor_info(PG_FUNCTION_ARGS)
 {
 	PmonRow		row = {0};
 
-	pmon_put_text(&row, VERSION);
+	pmon_put_text(&row, PMON_VERSION);
 	pmon_put_bool(&row, pmon != NULL);
 	if (pmon == NULL)
 	{

@@ -190,21 +190,35 @@ log_start(const PmonIncident *incident)
 					   top_application, top_connections)));
 }
 
-static void
-log_end(const PmonIncident *incident)
+/* What the log says of an incident that has ended; it may be gone by then */
+typedef struct IncidentEnd
 {
+	int64		id;				/* 0: nothing ended */
+	double		seconds;
+	int			peak_connections;
+	uint64		rejected;
+	char		top_application[NAMEDATALEN];
+} IncidentEnd;
+
+static void
+log_end(const IncidentEnd *end, bool by_reset)
+{
+	if (end->id == 0)
+		return;
 	ereport(LOG,
-			(errmsg("connection incident " INT64_FORMAT " ended", incident->id),
+			(by_reset ?
+			 errmsg("connection incident " INT64_FORMAT " ended by a reset of the statistics", end->id) :
+			 errmsg("connection incident " INT64_FORMAT " ended", end->id),
 			 errdetail("It lasted %.1f s, with at most %d connections, most of them of application \"%s\", and " UINT64_FORMAT " logins refused.",
-					   (double) (incident->ended_at - incident->started_at) / USECS_PER_SEC,
-					   incident->peak_connections.value, incident->top_application,
-					   incident->rejected)));
+					   end->seconds, end->peak_connections,
+					   end->top_application, end->rejected)));
 }
 
 /* Take the peak that sessions have raised.  Wants the incident lock. */
 static void
 update_peak(PmonIncident *incident)
 {
+	Assert(LWLockHeldByMeInMode(PmonIncidentLock(), LW_EXCLUSIVE));
 	LWLockAcquire(PmonLock(), LW_SHARED);
 	pmon_raise_peak(&incident->peak_connections, pmon->incident_peak.value,
 					pmon->incident_peak.at);
@@ -241,18 +255,39 @@ open_incident(PmonIncidentCause cause, uint64 rejected)
 	log_start(incident);
 }
 
+/* End the incident that goes on, if there is one.  Wants the incident lock. */
 static void
-close_incident(PmonIncident *incident)
+end_current(IncidentEnd *end)
 {
-	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	PmonIncident *incident = PmonIncidentAt(pmon_incidents->current);
+
+	Assert(LWLockHeldByMeInMode(PmonIncidentLock(), LW_EXCLUSIVE));
+	end->id = pmon_incidents->current;
+	if (end->id == 0)
+		return;
 	update_peak(incident);
 
 	/* not before it started, even if the clock was set back */
 	incident->ended_at = Max(GetCurrentTimestamp(), incident->started_at);
 	pmon_incidents->current = 0;
+
+	end->seconds = (double) (incident->ended_at - incident->started_at) / USECS_PER_SEC;
+	end->peak_connections = incident->peak_connections.value;
+	end->rejected = incident->rejected;
+	memcpy(end->top_application, incident->top_application, NAMEDATALEN);
+}
+
+/* A reset may have been there before us, and has logged the end then. */
+static void
+close_incident(void)
+{
+	IncidentEnd end;
+
+	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	end_current(&end);
 	LWLockRelease(PmonIncidentLock());
 
-	log_end(incident);
+	log_end(&end, false);
 }
 
 /* More sessions than ever in this incident: keep who holds the slots now. */
@@ -341,7 +376,7 @@ pmon_check_utilization(int connections)
 		pmon_incidents->healthy_since = 0;
 	else if (is_over(GetCurrentTimestamp()))
 	{
-		close_incident(PmonIncidentAt(current));
+		close_incident();
 		return;
 	}
 
@@ -390,9 +425,13 @@ pmon_last_incident(void)
 void
 pmon_reset_incidents(void)
 {
+	IncidentEnd end;
+
 	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
-	pmon_incidents->current = 0;
+	end_current(&end);
 	for (int i = 0; i < PMON_MAX_INCIDENTS; i++)
 		pmon_incidents->incidents[i].id = 0;
 	LWLockRelease(PmonIncidentLock());
+
+	log_end(&end, true);
 }

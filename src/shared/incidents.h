@@ -107,7 +107,10 @@ extern PmonIncident *pmon_copy_incident(int64 id);
 extern int64 pmon_current_incident(void);
 extern int64 pmon_last_incident(void);
 
-/* Forget all incidents.  Takes the incident lock. */
+/*
+ * Forget all incidents; the log has the end of the one that goes on.  Takes
+ * the incident lock.
+ */
 extern void pmon_reset_incidents(void);
 
 #endif							/* PMON_INCIDENTS_H */

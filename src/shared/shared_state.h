@@ -55,6 +55,8 @@
 #include "pure/pools.h"
 #include "shared/hold_counters.h"
 
+#define PMON_VERSION			"1.0"
+
 /* The application that takes the figures of those that were folded */
 #define PMON_OTHER_APPLICATION	"<other>"
 
@@ -292,8 +294,9 @@ typedef struct PmonShared
 	TimestampTz restored_from;
 
 	/*
-	 * Of what was ever counted, how much is in the history.  Written by the
-	 * worker, and by a reset, which counts the others.
+	 * Of what was ever counted, how much is in the history.  Written under
+	 * PmonLock() by the worker (shared is enough: it is the only one) and by
+	 * a reset, which counts the others.
 	 */
 	pg_atomic_uint32 resets;
 	uint64		sampled_rejected;
@@ -391,6 +394,16 @@ PmonSetMembership(int slot, int group, uint32 group_id)
 
 	memcpy(&bits, &membership, sizeof(bits));
 	pg_atomic_write_u64(&pmon_memberships[slot], bits);
+}
+
+/*
+ * What was counted since the mark.  A reset may have moved the mark between
+ * the reading of the two, beyond the total: then there is nothing.
+ */
+static inline uint64
+PmonUnsampled(uint64 total, uint64 sampled)
+{
+	return total > sampled ? total - sampled : 0;
 }
 
 /* The number of words at pmon_live */

@@ -344,13 +344,18 @@ notice_new_pools(void)
 		   sizeof(ApplicationTotal) * PMON_MAX_POOLS);
 }
 
-/* How much a total has grown since the last sample */
+/*
+ * How much a total has grown since the last sample.  A reset since the total
+ * was read may have moved the mark beyond it: then it stays there.  Wants the
+ * lock, at least shared, since a reset writes it too.
+ */
 static uint32
 growth(uint64 total, uint64 *sampled)
 {
-	uint64		grown = total > *sampled ? total - *sampled : 0;
+	uint64		grown = PmonUnsampled(total, *sampled);
 
-	*sampled = total;
+	Assert(LWLockHeldByMe(PmonLock()));
+	*sampled += grown;
 	return (uint32) Min(grown, PG_UINT32_MAX);
 }
 
@@ -373,8 +378,13 @@ void
 pmon_write_history(const PmonServerSample *sample)
 {
 	TimestampTz minute_start = sample->at - sample->at % USECS_PER_MINUTE;
-	uint32		rejected = growth(sample->rejected, &pmon->sampled_rejected);
-	uint32		terminated = growth(sample->terminated, &pmon->sampled_terminated);
+	uint32		rejected;
+	uint32		terminated;
+
+	LWLockAcquire(PmonLock(), LW_SHARED);
+	rejected = growth(sample->rejected, &pmon->sampled_rejected);
+	terminated = growth(sample->terminated, &pmon->sampled_terminated);
+	LWLockRelease(PmonLock());
 
 	notice_reset();
 	notice_new_pools();

@@ -154,9 +154,10 @@ fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot,
 	}
 	header->last_rejected_at = pmon_last_rejected_at();
 	header->terminated = pg_atomic_read_u64(&pmon->terminated);
-	header->unsampled_rejected = pmon_rejected_ever() - pmon->sampled_rejected;
+	header->unsampled_rejected = PmonUnsampled(pmon_rejected_ever(), pmon->sampled_rejected);
 	header->unsampled_terminated =
-		pg_atomic_read_u64(&pmon->terminated_ever) - pmon->sampled_terminated;
+		PmonUnsampled(pg_atomic_read_u64(&pmon->terminated_ever),
+					  pmon->sampled_terminated);
 	header->last_incident = pmon_last_incident();
 }
 

@@ -5,7 +5,10 @@ use warnings;
 
 use PostgreSQL::Test::Utils;
 use PoolMonitor;
+use File::Copy qw(copy);
 use Test::More;
+
+chomp(my $pkglibdir = `$ENV{BINDIR}/pg_config --pkglibdir`);
 
 my $node = PoolMonitor::new_node('main', preload => 0, extension => 1);
 $node->safe_psql('postgres', 'CREATE ROLE joe LOGIN');
@@ -81,6 +84,16 @@ is($loaded->stderr, '', 'LOAD twice does no harm');
 $loaded->query("SET pool_monitor.leak_threshold = '1s'");
 like($loaded->stderr, qr/cannot be changed now/, 'contexts hold after LOAD');
 
+# A second copy of the library, in a session and in the server
+my ($library) = grep { -e } map { s/\$libdir/$pkglibdir/r . '/pool_monitor.so' }
+  split /:/, sql('SHOW dynamic_library_path');
+my $copy = $node->basedir . '/copy.so';
+copy($library, $copy) or die "could not copy $library: $!";
+$loaded->query("LOAD '$copy'");
+like($loaded->stderr, qr/ERROR:  another copy of the library "pool_monitor" is loaded already/,
+	'another copy of the library is refused');
+like($loaded->stderr, qr/HINT:  Load it from one file only/, 'and the hint says what to do');
+
 # session_preload_libraries and placeholders
 $node->append_conf('postgresql.conf', "session_preload_libraries = 'pool_monitor'\npool_monitor.leak_threshold = '42s'\npool_monitor.max_groups = 77\n");
 $node->reload;
@@ -95,9 +108,13 @@ $late->quit;
 $session->quit;
 PoolMonitor::wait_until($node, 'SELECT connections = 1 FROM pool_monitor_status', 'sessions end as usual');
 
-# Now preload it
+# Now preload it; not twice
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pool_monitor, $copy'\n");
+$node->stop;
+ok(!$node->start(fail_ok => 1), 'the server does not start with two copies');
+like(slurp_file($node->logfile), qr/FATAL:  another copy of the library "pool_monitor" is loaded already/, 'and says why');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'pool_monitor'\n");
-$node->restart;
+$node->start;
 is(sql('SELECT loaded, max_groups FROM pool_monitor_info'), 't|77', 'after a restart the library is preloaded');
 like(sql('SELECT pool_monitor_reset()'), qr/^\d{4}-/, 'and reset works');
 is(sql('SELECT count(*) FROM pool_monitor_rejections'), '0', 'and rejections work');

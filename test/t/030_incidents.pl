@@ -190,6 +190,8 @@ $observer->query('SELECT pool_monitor_reset()');
 is($observer->query('SELECT count(*) FROM pool_monitor_incidents'), '0', 'a reset forgets all incidents');
 is($observer->query('SELECT count(*) FROM pool_monitor_incident_holders()'), '0', 'and their holders');
 is($observer->query('SELECT current_incident IS NULL FROM pool_monitor_status'), 't', 'and the current one');
+ok($node->wait_for_log(qr/LOG:  connection incident 2 ended by a reset of the statistics\n.*DETAIL:  It lasted \d+\.\d s, with at most 6 connections, most of them of application "slow", and 0 logins refused\./),
+	'whose end is in the server log');
 is(refused(user => 'nobody', appname => 'refused'), '53300', 'a role is at its limit');
 becomes_true('SELECT count(*) = 1 FROM pool_monitor_incidents', 'that is an incident');
 is( $observer->query('SELECT incident, cause, rejected FROM pool_monitor_incidents'),
@@ -226,6 +228,7 @@ is( $observer->query('SELECT bool_and(ended_at > started_at) FROM pool_monitor_i
 
 $observer->quit;
 $node->stop;
+unlike(slurp_file($node->logfile), qr/connection incident 0/, 'the log has no incident that there was not');
 unlike(slurp_file($node->logfile), qr/TRAP|PANIC/, 'no assertion failed');
 
 done_testing();

@@ -95,12 +95,19 @@ cmp_ok($samples, '>', 0, 'and sampled');
 is(value('SELECT saved_at IS NULL AND restored_from IS NULL AND save_failures = 0 FROM pool_monitor_info'),
 	't', 'nothing was saved or restored yet');
 
+like(slurp_file($node->logfile), qr/LOG:  pool_monitor 1\.0 has \d+ kB of shared memory\n.*DETAIL:  No statistics were restored\./,
+	'the server log tells of an empty start');
+
 # Restart
+my $log_end = -s $node->logfile;
 $node->stop('fast');
 ok(-s $file, 'the file is there after a shutdown');
 usleep(2_100_000);    # the gap to come is longer than two periods of a second
 $node->start;
 is(figures(), $expected, 'counters, rejections, incidents, holders and history survived a restart');
+my @ready = substr(slurp_file($node->logfile), $log_end) =~
+  /LOG:  pool_monitor 1\.0 has \d+ kB of shared memory\n.*DETAIL:  Statistics that were saved at [^\n]+ were restored: groups [1-9]\d*, applications [1-9]\d*\./g;
+is(scalar @ready, 1, 'the server log tells once what was restored');
 is(samples_until($now), $samples, 'no sample was lost');
 is( value("SELECT restored_from = saved_at AND restored_from > '$now' FROM pool_monitor_info"),
 	't', 'restored_from tells when it is from');

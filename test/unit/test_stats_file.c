@@ -727,6 +727,15 @@ test_round_trip(void)
 	ok(held_minutes().records == minutes.records && held_minutes().last == 299 && held_minutes().whole,
 	   "all minutes are there");
 	ok(access(PMON_STATS_FILE, F_OK) == 0, "the file stays until the next one is durable");
+
+	/* a reset has moved the marks since the totals were read */
+	shared.sampled_rejected = pmon_rejected_ever() + 1;
+	shared.sampled_terminated = pg_atomic_read_u64(&shared.terminated_ever) + 1;
+	ok(pmon_save_file(), "the statistics are saved while a reset goes on");
+	new_memory();
+	pmon_restore_file();
+	ok(pmon_rejected_ever() == 0 && pg_atomic_read_u64(&shared.terminated_ever) == 0,
+	   "there is nothing left for the first sample then");
 }
 
 static void
