@@ -41,11 +41,14 @@
  * shared/, what processes share:
  *		settings			the settings
  *		shared_state		what is in shared memory, and what protects it
+ *		slots				what each session leaves there
+ *		pool_states			what is remembered of each declared pool
  *		status_array		reads the server's status array
  *		lock_waits			who waits for whose locks
  *		hold_counters		how long transactions held connections
  *		groups				groups and applications: found, made, folded
  *		group_snapshot		a copy of all groups
+ *		reset				forgetting what was counted
  *		rejections			logins that were refused
  *		ring, history		memory for the past
  *		incidents			when connections ran out, and who held them
@@ -72,12 +75,15 @@
 #include "utils/timestamp.h"
 
 #include "session/session_stats.h"
+#include "shared/group_snapshot.h"
 #include "shared/groups.h"
 #include "shared/history.h"
 #include "shared/incidents.h"
+#include "shared/pool_states.h"
 #include "shared/rejections.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
+#include "shared/slots.h"
 #include "shared/terminations.h"
 #include "worker/stats_file.h"
 #include "worker/worker.h"
@@ -114,7 +120,7 @@ log_ready(void)
 			 pmon->restored_from != 0 ?
 			 errdetail("Statistics that were saved at %s were restored: groups %d, applications %d.",
 					   timestamptz_to_str(pmon->restored_from),
-					   pmon->ngroups, pmon->napplications) :
+					   pmon_group_table->ngroups, pmon_group_table->napplications) :
 			 errdetail("No statistics were restored.")));
 }
 
@@ -137,13 +143,10 @@ refuse_second_copy(void)
 	*first = &this_copy;
 }
 
-/* Fill shared memory that is new. */
+/* Shared memory is new: put back what was saved. */
 static void
-init_shared_contents(void)
+memory_is_new(void)
 {
-	pmon_init_groups();
-	pmon_init_rejections();
-	pmon_init_history();
 	if (pmon_save)
 		pmon_restore_file();
 	on_shmem_exit(save_at_shutdown, (Datum) 0);
@@ -161,10 +164,16 @@ _PG_init(void)
 		IsBinaryUpgrade || !IsPostmasterEnvironment)
 		return;
 
+	pmon_request_header();
+	pmon_request_slots();
+	pmon_request_groups();
+	pmon_request_snapshots();
+	pmon_request_pool_states();
+	pmon_request_rejections();
 	pmon_request_history();
-	pmon_request_part((void **) &pmon_incidents, sizeof(PmonIncidents));
-	pmon_request_part((void **) &pmon_terminations, sizeof(PmonTerminations));
-	pmon_request_shared_state(init_shared_contents);
+	pmon_request_incidents();
+	pmon_request_terminations();
+	pmon_request_shared_state(memory_is_new);
 	pmon_install_session_hooks();
 	pmon_install_rejection_hook();
 	pmon_register_worker();

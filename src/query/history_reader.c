@@ -62,7 +62,7 @@ read_names(HistoryQuery *query)
 	int			n = 0;
 
 	LWLockAcquire(PmonLock(), LW_SHARED);
-	for (int i = 0; i < pmon->max_groups && n < pmon->napplications; i++)
+	for (int i = 0; i < pmon->max_groups && n < pmon_group_table->napplications; i++)
 	{
 		if (!pmon_applications[i].in_use)
 			continue;

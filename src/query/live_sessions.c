@@ -18,6 +18,7 @@
 #include "shared/current_policy.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
+#include "shared/slots.h"
 
 /*
  * Reading

@@ -14,10 +14,7 @@
 #include "query/arguments.h"
 #include "query/result_set.h"
 #include "shared/groups.h"
-#include "shared/history.h"
-#include "shared/incidents.h"
-#include "shared/rejections.h"
-#include "shared/terminations.h"
+#include "shared/reset.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_info);
 PG_FUNCTION_INFO_V1(pool_monitor_reset);
@@ -53,9 +50,9 @@ pool_monitor_info(PG_FUNCTION_ARGS)
 	put_sample_duration(&row, pmon->last_sample_duration);
 	put_sample_duration(&row, pmon->sample_duration_max);
 	pmon_put_bigint(&row, pmon->missed_samples);
-	pmon_put_int(&row, pmon->ngroups);
+	pmon_put_int(&row, pmon_group_table->ngroups);
 	pmon_put_int(&row, pmon->max_groups);
-	pmon_put_bigint(&row, pmon->groups_evicted);
+	pmon_put_bigint(&row, pmon_group_table->groups_evicted);
 	pmon_put_bigint(&row, pmon->memory_bytes);
 	pmon_put_time(&row, pmon->saved_at);
 	pmon_put_bigint(&row, pmon->save_failures);
@@ -66,29 +63,13 @@ pool_monitor_info(PG_FUNCTION_ARGS)
 	return pmon_return_row(fcinfo, &row);
 }
 
-/* Forget figures: one application's, or all. */
-static void
-reset(const char *application_name, TimestampTz now)
-{
-	pmon_require_loaded();
-	pmon_fold_rejections();
-
-	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
-	pmon_reset_groups(application_name, now);
-	pmon_reset_rejections(application_name);
-	LWLockRelease(PmonLock());
-}
-
 Datum
 pool_monitor_reset(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	reset(NULL, now);
-	pmon_ring_forget(pmon_sample_ring);
-	pmon_ring_forget(pmon_minute_ring);
-	pmon_reset_incidents();
-	pmon_reset_terminations();
+	pmon_require_loaded();
+	pmon_reset_all(now);
 	PG_RETURN_TIMESTAMPTZ(now);
 }
 
@@ -97,6 +78,7 @@ pool_monitor_reset_application(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	reset(pmon_application_argument(fcinfo, 0), now);
+	pmon_require_loaded();
+	pmon_reset_application(pmon_application_argument(fcinfo, 0), now);
 	PG_RETURN_TIMESTAMPTZ(now);
 }

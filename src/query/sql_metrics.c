@@ -22,6 +22,7 @@
 #include "shared/group_snapshot.h"
 #include "shared/groups.h"
 #include "shared/incidents.h"
+#include "shared/pool_states.h"
 #include "shared/rejections.h"
 #include "shared/settings.h"
 
@@ -482,18 +483,6 @@ put_pool_utilization(Metrics *metrics)
 	}
 }
 
-/* What the worker keeps of a pool, by its name; NULL if nothing yet */
-static const PmonPoolState *
-find_pool_state(const PmonShared *shared, const char *name)
-{
-	for (int i = 0; i < PMON_MAX_POOLS; i++)
-	{
-		if (strcmp(shared->pool_states[i].name, name) == 0)
-			return &shared->pool_states[i];
-	}
-	return NULL;
-}
-
 /* What only the preloaded library knows of the pools */
 static void
 put_recorded_pools(Metrics *metrics)
@@ -505,11 +494,11 @@ put_recorded_pools(Metrics *metrics)
 	pmon_begin_family(out, PMON_METRIC_POOL_PEAK_CHECKED_OUT);
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
-		const PmonPoolState *state = find_pool_state(metrics->shared,
-													 pmon_declared->pools[i].name);
+		PmonPoolState state;
 
-		if (state != NULL && label_pool(&labels, i))
-			pmon_add_sample(out, &labels, Max(state->peak_checked_out.value, 0),
+		if (pmon_copy_pool_state(pmon_declared->pools[i].name, &state) &&
+			label_pool(&labels, i))
+			pmon_add_sample(out, &labels, Max(state.peak_checked_out.value, 0),
 							PMON_WHOLE);
 	}
 
@@ -590,9 +579,9 @@ put_worker(Metrics *metrics)
 	put_time(out, PMON_METRIC_LAST_SAVE, shared->saved_at);
 	pmon_add_metric(out, PMON_METRIC_SAVE_FAILURES, shared->save_failures,
 					PMON_WHOLE);
-	pmon_add_metric(out, PMON_METRIC_GROUPS, shared->ngroups, PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_GROUPS, metrics->snapshot->ngroups, PMON_WHOLE);
 	pmon_add_metric(out, PMON_METRIC_MAX_GROUPS, shared->max_groups, PMON_WHOLE);
-	pmon_add_metric(out, PMON_METRIC_GROUPS_EVICTED, shared->groups_evicted,
+	pmon_add_metric(out, PMON_METRIC_GROUPS_EVICTED, metrics->snapshot->groups_evicted,
 					PMON_WHOLE);
 	pmon_add_metric(out, PMON_METRIC_MEMORY, shared->memory_bytes, PMON_WHOLE);
 }

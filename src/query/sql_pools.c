@@ -12,6 +12,7 @@
 #include "query/live_sessions.h"
 #include "query/result_set.h"
 #include "shared/group_snapshot.h"
+#include "shared/pool_states.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
 
@@ -33,27 +34,6 @@ put_limit(PmonRow *row, int64 milliseconds)
 	pmon_put_interval(row, milliseconds < 0 ? -1 : milliseconds * 1000);
 }
 
-/* What the worker keeps of a pool, by its name; false if nothing yet */
-static bool
-find_state(const char *name, PmonPoolState *state)
-{
-	bool		found = false;
-
-	if (pmon == NULL)
-		return false;
-	LWLockAcquire(PmonLock(), LW_SHARED);
-	for (int i = 0; i < PMON_MAX_POOLS && !found; i++)
-	{
-		if (strcmp(pmon->pool_states[i].name, name) == 0)
-		{
-			*state = pmon->pool_states[i];
-			found = true;
-		}
-	}
-	LWLockRelease(PmonLock());
-	return found;
-}
-
 /* The figures of a pool: null where it has no size, as a mere policy has none */
 static void
 put_pool_figures(PmonRow *row, const PmonPool *pool, const PmonCounts *counts,
@@ -63,7 +43,7 @@ put_pool_figures(PmonRow *row, const PmonPool *pool, const PmonCounts *counts,
 	int64		capacity = pmon_pool_capacity(pool);
 	int			checked_out = pmon_checked_out(counts);
 	PmonPoolState state;
-	bool		found = find_state(pool->name, &state);
+	bool		found = pmon_copy_pool_state(pool->name, &state);
 
 	pmon_put_int_or_null(row, sized, pool->size);
 	pmon_put_int_or_null(row, sized, pool->overflow);

@@ -71,7 +71,7 @@ read_known_applications(void)
 	nknown = 0;
 
 	LWLockAcquire(PmonLock(), LW_SHARED);
-	for (int i = 0; i < pmon->max_groups && nknown < pmon->napplications; i++)
+	for (int i = 0; i < pmon->max_groups && nknown < pmon_group_table->napplications; i++)
 	{
 		if (!pmon_applications[i].in_use)
 			continue;

@@ -23,6 +23,7 @@
 #define PMON_OWN_SETTINGS_H
 
 #include "shared/shared_state.h"
+#include "shared/slots.h"
 
 /*
  * Follow the two settings, in this process and those forked from it.  Called

@@ -51,6 +51,7 @@
 #include "shared/groups.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
+#include "shared/slots.h"
 #include "shared/status_array.h"
 
 static ClientAuthentication_hook_type prev_authentication_hook = NULL;

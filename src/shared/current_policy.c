@@ -20,6 +20,7 @@
 #include "shared/current_policy.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
+#include "shared/slots.h"
 #include "shared/status_array.h"
 
 /* SNAPSHOT_EXPORT_DIR of snapmgr.c */

@@ -19,6 +19,7 @@
 
 #include "shared/end_request.h"
 #include "shared/shared_state.h"
+#include "shared/slots.h"
 
 static PmonSlot *my_slot = NULL;
 

@@ -24,6 +24,9 @@
 #include "shared/group_snapshot.h"
 #include "shared/groups.h"
 #include "shared/rejections.h"
+#include "shared/slots.h"
+
+static LWLock *snapshot_lock = NULL;
 
 /* Room for what comes while we allocate */
 #define SPARE	16
@@ -112,9 +115,9 @@ allocate(PmonGroupSnapshot *snapshot, Making *making)
 {
 	Room	   *room = &making->room;
 
-	room->groups = *((volatile int *) &pmon->ngroups) + SPARE;
-	room->applications = *((volatile int *) &pmon->napplications) + SPARE;
-	room->rejections = *((volatile int *) &pmon->nrejections) + SPARE;
+	room->groups = *((volatile int *) &pmon_group_table->ngroups) + SPARE;
+	room->applications = *((volatile int *) &pmon_group_table->napplications) + SPARE;
+	room->rejections = *((volatile int *) &pmon_queue->nrejections) + SPARE;
 	snapshot->groups = MemoryContextAllocExtended(CurrentMemoryContext,
 												  sizeof(PmonGroup) * room->groups,
 												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -151,8 +154,9 @@ free_all(PmonGroupSnapshot *snapshot, Making *making)
 static void
 copy_groups(PmonGroupSnapshot *snapshot, Making *making)
 {
+	snapshot->groups_evicted = pmon_group_table->groups_evicted;
 	snapshot->ngroups = 0;
-	for (int i = 0; i < pmon->max_groups && snapshot->ngroups < pmon->ngroups; i++)
+	for (int i = 0; i < pmon->max_groups && snapshot->ngroups < pmon_group_table->ngroups; i++)
 	{
 		if (!pmon_groups[i].in_use)
 			continue;
@@ -162,7 +166,7 @@ copy_groups(PmonGroupSnapshot *snapshot, Making *making)
 	}
 
 	snapshot->napplications = 0;
-	for (int i = 0; i < pmon->max_groups && snapshot->napplications < pmon->napplications; i++)
+	for (int i = 0; i < pmon->max_groups && snapshot->napplications < pmon_group_table->napplications; i++)
 	{
 		if (pmon_applications[i].in_use)
 			snapshot->applications[snapshot->napplications++] = pmon_applications[i];
@@ -226,7 +230,7 @@ static void
 copy_rejections(PmonGroupSnapshot *snapshot)
 {
 	snapshot->nrejections = 0;
-	for (int i = 0; i < PMON_MAX_REJECTIONS && snapshot->nrejections < pmon->nrejections; i++)
+	for (int i = 0; i < PMON_MAX_REJECTIONS && snapshot->nrejections < pmon_queue->nrejections; i++)
 	{
 		if (pmon_rejections[i].in_use)
 			snapshot->rejections[snapshot->nrejections++] = pmon_rejections[i];
@@ -239,14 +243,20 @@ copy_rejections(PmonGroupSnapshot *snapshot)
 static bool
 copy_all(PmonGroupSnapshot *snapshot, Making *making, TimestampTz now)
 {
-	if (pmon->ngroups > making->room.groups ||
-		pmon->napplications > making->room.applications ||
-		pmon->nrejections > making->room.rejections)
+	if (pmon_group_table->ngroups > making->room.groups ||
+		pmon_group_table->napplications > making->room.applications ||
+		pmon_queue->nrejections > making->room.rejections)
 		return false;
 	copy_groups(snapshot, making);
 	add_sessions(snapshot, making, now);
 	copy_rejections(snapshot);
 	return making->room.octaves < 0 || make_histograms(snapshot, making);
+}
+
+void
+pmon_request_snapshots(void)
+{
+	pmon_request_lock(&snapshot_lock);
 }
 
 PmonHistogram
@@ -276,11 +286,11 @@ pmon_take_snapshot(bool with_histograms)
 	{
 		allocate(snapshot, &making);
 
-		LWLockAcquire(PmonSnapshotLock(), LW_EXCLUSIVE);
+		LWLockAcquire(snapshot_lock, LW_EXCLUSIVE);
 		LWLockAcquire(PmonLock(), LW_SHARED);
 		done = copy_all(snapshot, &making, now);
 		LWLockRelease(PmonLock());
-		LWLockRelease(PmonSnapshotLock());
+		LWLockRelease(snapshot_lock);
 
 		if (done)
 			break;

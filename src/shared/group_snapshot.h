@@ -8,7 +8,8 @@
 #ifndef PMON_GROUP_SNAPSHOT_H
 #define PMON_GROUP_SNAPSHOT_H
 
-#include "shared/shared_state.h"
+#include "shared/groups.h"
+#include "shared/rejections.h"
 
 typedef struct PmonGroupSnapshot
 {
@@ -19,15 +20,19 @@ typedef struct PmonGroupSnapshot
 	PmonApplication *applications;
 	int			nrejections;
 	PmonRejection *rejections;
+	uint64		groups_evicted;
 	uint64		dropped[PMON_REJECT_REASONS];	/* those under no name */
 } PmonGroupSnapshot;
 
 /*
  * Take a snapshot, palloc'd in the current context.  All of it is as of one
- * instant.  Where they are not wanted, histograms is NULL.  Takes
- * PmonSnapshotLock(), and PmonLock(), shared, while it copies what is in use.
+ * instant.  Where they are not wanted, histograms is NULL.  Takes a
+ * lock of its own, and PmonLock(), shared, while it copies what is in use.
  */
 extern PmonGroupSnapshot *pmon_take_snapshot(bool with_histograms);
+
+/* Ask for the lock that lets one snapshot be taken at a time. */
+extern void pmon_request_snapshots(void);
 
 /* A histogram with those octaves and no counts yet, palloc'd. */
 extern PmonHistogram pmon_make_histogram(uint64 octaves);

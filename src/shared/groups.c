@@ -25,12 +25,21 @@
 #include "utils/builtins.h"
 
 #include "shared/groups.h"
+#include "shared/settings.h"
 
 /* Groups that may become an "<other>" before one goes to the one that takes all */
 #define EVICTION_STEPS	16
 
 /* The group that takes what finds no other place */
 #define CATCH_ALL_GROUP		0
+
+PmonGroupTable *pmon_group_table = NULL;
+PmonGroup  *pmon_groups = NULL;
+PmonHoldBuckets *pmon_group_buckets = NULL;
+PmonApplication *pmon_applications = NULL;
+
+static HTAB *group_hash = NULL;
+static HTAB *application_hash = NULL;
 
 /* An entry of the hash tables of groups and of applications */
 typedef struct GroupHashEntry
@@ -65,9 +74,9 @@ pmon_set_group_key(PmonGroupKey *key, Oid databaseid, Oid userid,
 static uint32
 new_id(void)
 {
-	if (++pmon->last_id >= PMON_ID_LIMIT)
-		pmon->last_id = 1;
-	return pmon->last_id;
+	if (++pmon_group_table->last_id >= PMON_ID_LIMIT)
+		pmon_group_table->last_id = 1;
+	return pmon_group_table->last_id;
 }
 
 /*
@@ -76,7 +85,7 @@ new_id(void)
 static PmonGroupList *
 list_of(const PmonGroup *group)
 {
-	return is_other(&group->key) ? &pmon->idle_others : &pmon->idle_groups;
+	return is_other(&group->key) ? &pmon_group_table->idle_others : &pmon_group_table->idle_groups;
 }
 
 static void
@@ -121,13 +130,13 @@ unused_append(int place)
 {
 	PmonApplication *application = &pmon_applications[place];
 
-	application->lru_prev = pmon->unused_last;
+	application->lru_prev = pmon_group_table->unused_last;
 	application->lru_next = PMON_NONE;
-	if (pmon->unused_last != PMON_NONE)
-		pmon_applications[pmon->unused_last].lru_next = place;
+	if (pmon_group_table->unused_last != PMON_NONE)
+		pmon_applications[pmon_group_table->unused_last].lru_next = place;
 	else
-		pmon->unused_first = place;
-	pmon->unused_last = place;
+		pmon_group_table->unused_first = place;
+	pmon_group_table->unused_last = place;
 }
 
 static void
@@ -138,11 +147,11 @@ unused_remove(int place)
 	if (application->lru_prev != PMON_NONE)
 		pmon_applications[application->lru_prev].lru_next = application->lru_next;
 	else
-		pmon->unused_first = application->lru_next;
+		pmon_group_table->unused_first = application->lru_next;
 	if (application->lru_next != PMON_NONE)
 		pmon_applications[application->lru_next].lru_prev = application->lru_prev;
 	else
-		pmon->unused_last = application->lru_prev;
+		pmon_group_table->unused_last = application->lru_prev;
 }
 
 /* Forget an application without groups. */
@@ -153,12 +162,12 @@ forget_application(int place)
 
 	Assert(application->groups == 0);
 	unused_remove(place);
-	hash_search(pmon_application_hash, application->application_name,
+	hash_search(application_hash, application->application_name,
 				HASH_REMOVE, NULL);
 	application->in_use = false;
-	application->lru_next = pmon->first_free_application;
-	pmon->first_free_application = place;
-	pmon->napplications--;
+	application->lru_next = pmon_group_table->first_free_application;
+	pmon_group_table->first_free_application = place;
+	pmon_group_table->napplications--;
 }
 
 /*
@@ -174,26 +183,26 @@ make_application(const char *name)
 	PmonApplication *application;
 	int			place;
 
-	if (pmon->first_free_application == PMON_NONE)
+	if (pmon_group_table->first_free_application == PMON_NONE)
 	{
 		pmon_sum_briefs(&pmon_applications[pmon_groups[CATCH_ALL_GROUP].application].moved,
-						&pmon_applications[pmon->unused_first].moved);
-		forget_application(pmon->unused_first);
+						&pmon_applications[pmon_group_table->unused_first].moved);
+		forget_application(pmon_group_table->unused_first);
 	}
 
-	place = pmon->first_free_application;
+	place = pmon_group_table->first_free_application;
 	Assert(place != PMON_NONE);
 	application = &pmon_applications[place];
-	pmon->first_free_application = application->lru_next;
+	pmon_group_table->first_free_application = application->lru_next;
 
 	memset(application, 0, sizeof(*application));
 	memcpy(application->application_name, name, NAMEDATALEN);
 	application->in_use = true;
 	application->id = new_id();
 	unused_append(place);
-	pmon->napplications++;
+	pmon_group_table->napplications++;
 
-	entry = hash_search(pmon_application_hash, name, HASH_ENTER, NULL);
+	entry = hash_search(application_hash, name, HASH_ENTER, NULL);
 	entry->place = place;
 	return place;
 }
@@ -205,7 +214,7 @@ application_add_group(const char *name)
 	ApplicationHashEntry *entry;
 	int			place;
 
-	entry = hash_search(pmon_application_hash, name, HASH_FIND, NULL);
+	entry = hash_search(application_hash, name, HASH_FIND, NULL);
 	place = entry != NULL ? entry->place : make_application(name);
 	if (pmon_applications[place].groups++ == 0)
 		unused_remove(place);
@@ -238,7 +247,7 @@ find_group(const PmonGroupKey *key)
 {
 	GroupHashEntry *entry;
 
-	entry = hash_search(pmon_group_hash, key, HASH_FIND, NULL);
+	entry = hash_search(group_hash, key, HASH_FIND, NULL);
 	return entry != NULL ? entry->place : PMON_NONE;
 }
 
@@ -246,13 +255,13 @@ find_group(const PmonGroupKey *key)
 static int
 make_group(const PmonGroupKey *key)
 {
-	int			place = pmon->first_free_group;
+	int			place = pmon_group_table->first_free_group;
 	PmonGroup  *group = &pmon_groups[place];
 	GroupHashEntry *entry;
 
 	Assert(place != PMON_NONE);
-	pmon->first_free_group = group->lru_next;
-	entry = hash_search(pmon_group_hash, key, HASH_ENTER, NULL);
+	pmon_group_table->first_free_group = group->lru_next;
+	entry = hash_search(group_hash, key, HASH_ENTER, NULL);
 	entry->place = place;
 
 	memset(group, 0, sizeof(*group));
@@ -263,7 +272,7 @@ make_group(const PmonGroupKey *key)
 	group->application = application_add_group(key->application_name);
 	group->counted_since = Max(pmon->started_at, pmon->stats_reset);
 	lru_append(place);
-	pmon->ngroups++;
+	pmon_group_table->ngroups++;
 	return place;
 }
 
@@ -275,12 +284,12 @@ drop_group(int place)
 
 	Assert(group->connections == 0 && place != CATCH_ALL_GROUP);
 	lru_remove(place);
-	hash_search(pmon_group_hash, &group->key, HASH_REMOVE, NULL);
+	hash_search(group_hash, &group->key, HASH_REMOVE, NULL);
 	application_remove_group(group->application);
 	group->in_use = false;
-	group->lru_next = pmon->first_free_group;
-	pmon->first_free_group = place;
-	pmon->ngroups--;
+	group->lru_next = pmon_group_table->first_free_group;
+	pmon_group_table->first_free_group = place;
+	pmon_group_table->ngroups--;
 }
 
 /* Add counters and the counts of their buckets to a group. */
@@ -307,7 +316,7 @@ fold_group(int place, int into)
 					group->peak_connections.at);
 	pmon_raise_peak(&target->peak_checked_out, group->peak_checked_out.value,
 					group->peak_checked_out.at);
-	pmon->groups_evicted++;
+	pmon_group_table->groups_evicted++;
 	drop_group(place);
 
 	/* it has just been used, so let others give way before it */
@@ -326,8 +335,8 @@ rename_to_other(int place, const PmonGroupKey *other)
 	int			application = application_add_group(other->application_name);
 	GroupHashEntry *entry;
 
-	entry = hash_search(pmon_group_hash, &group->key, HASH_FIND, NULL);
-	hash_update_hash_key(pmon_group_hash, entry, other);
+	entry = hash_search(group_hash, &group->key, HASH_FIND, NULL);
+	hash_update_hash_key(group_hash, entry, other);
 	note_move(group, application);
 	application_remove_group(group->application);
 	lru_remove(place);
@@ -335,7 +344,7 @@ rename_to_other(int place, const PmonGroupKey *other)
 	group->id = new_id();
 	group->application = application;
 	lru_append(place);
-	pmon->groups_evicted++;
+	pmon_group_table->groups_evicted++;
 }
 
 /*
@@ -351,13 +360,13 @@ evict_group(void)
 {
 	for (int step = 1; step <= EVICTION_STEPS; step++)
 	{
-		int			place = pmon->idle_groups.first;
+		int			place = pmon_group_table->idle_groups.first;
 		int			into;
 		PmonGroupKey other;
 
-		if (place == PMON_NONE || pmon->idle_others.length > pmon->max_groups / 2)
+		if (place == PMON_NONE || pmon_group_table->idle_others.length > pmon->max_groups / 2)
 		{
-			place = pmon->idle_others.first;
+			place = pmon_group_table->idle_others.first;
 			if (place == PMON_NONE)
 				return false;
 			fold_group(place, CATCH_ALL_GROUP);
@@ -379,8 +388,8 @@ evict_group(void)
 	return false;
 }
 
-void
-pmon_init_groups(void)
+static void
+init_groups(void)
 {
 	PmonGroupKey key;
 
@@ -391,14 +400,51 @@ pmon_init_groups(void)
 		pmon_groups[i].lru_next = next;
 		pmon_applications[i].lru_next = next;
 	}
-	pmon->first_free_group = pmon->first_free_application = 0;
-	pmon->idle_groups.first = pmon->idle_groups.last = PMON_NONE;
-	pmon->idle_others.first = pmon->idle_others.last = PMON_NONE;
-	pmon->unused_first = pmon->unused_last = PMON_NONE;
+	pmon_group_table->first_free_group = pmon_group_table->first_free_application = 0;
+	pmon_group_table->idle_groups.first = pmon_group_table->idle_groups.last = PMON_NONE;
+	pmon_group_table->idle_others.first = pmon_group_table->idle_others.last = PMON_NONE;
+	pmon_group_table->unused_first = pmon_group_table->unused_last = PMON_NONE;
 
 	/* the first one made is at place 0; it is never in the list */
 	pmon_set_group_key(&key, InvalidOid, InvalidOid, PMON_OTHER_APPLICATION);
 	lru_remove(make_group(&key));
+}
+
+static Size
+table_size(void)
+{
+	return sizeof(PmonGroupTable);
+}
+
+static Size
+groups_size(void)
+{
+	return mul_size(sizeof(PmonGroup), pmon_max_groups);
+}
+
+static Size
+buckets_size(void)
+{
+	return mul_size(sizeof(PmonHoldBuckets), pmon_max_groups);
+}
+
+static Size
+applications_size(void)
+{
+	return mul_size(sizeof(PmonApplication), pmon_max_groups);
+}
+
+void
+pmon_request_groups(void)
+{
+	pmon_request_part((void **) &pmon_group_table, table_size, NULL);
+	pmon_request_part((void **) &pmon_groups, groups_size, NULL);
+	pmon_request_part((void **) &pmon_group_buckets, buckets_size, NULL);
+	pmon_request_part((void **) &pmon_applications, applications_size, init_groups);
+	pmon_request_hash(&group_hash, "pool_monitor groups", pmon_max_groups,
+					  sizeof(PmonGroupKey));
+	pmon_request_hash(&application_hash, "pool_monitor applications",
+					  pmon_max_groups, NAMEDATALEN);
 }
 
 /* The place of a group, which is made if that is possible, or PMON_NONE */
@@ -408,7 +454,7 @@ find_or_make_group(const PmonGroupKey *key)
 	int			place = find_group(key);
 
 	if (place == PMON_NONE &&
-		(pmon->first_free_group != PMON_NONE || evict_group()))
+		(pmon_group_table->first_free_group != PMON_NONE || evict_group()))
 		place = make_group(key);
 	return place;
 }
@@ -473,10 +519,10 @@ pmon_restore_application(const PmonApplication *saved)
 	int			place;
 
 	namestrcpy(&name, saved->application_name);
-	entry = hash_search(pmon_application_hash, &name, HASH_FIND, NULL);
+	entry = hash_search(application_hash, &name, HASH_FIND, NULL);
 	if (entry != NULL)
 		place = entry->place;
-	else if (pmon->first_free_application != PMON_NONE)
+	else if (pmon_group_table->first_free_application != PMON_NONE)
 		place = make_application(NameStr(name));
 	else
 		return;
@@ -580,7 +626,7 @@ find_application(const char *application_name)
 	NameData	name;
 
 	namestrcpy(&name, application_name);
-	entry = hash_search(pmon_application_hash, &name, HASH_FIND, NULL);
+	entry = hash_search(application_hash, &name, HASH_FIND, NULL);
 	return entry != NULL ? entry->place : PMON_NONE;
 }
 
@@ -611,16 +657,9 @@ pmon_reset_groups(const char *application_name, TimestampTz now)
 	if (application_name == NULL)
 	{
 		restart_peak(&pmon->peak_connections, pmon->connections, now);
-		pmon->stats_reset = now;
-		pg_atomic_write_u64(&pmon->terminated, 0);
-		for (int i = 0; i < PMON_MAX_POOLS; i++)
-			restart_peak(&pmon->pool_states[i].peak_checked_out, 0, now);
-		pmon->sampled_terminated = pg_atomic_read_u64(&pmon->terminated_ever);
-		pmon->sampled_rejected = pg_atomic_read_u64(&pmon_queue->ever);
-		pg_atomic_fetch_add_u32(&pmon->resets, 1);
 
 		/* history is gone too, and was all that these were remembered for */
-		while (pmon->unused_first != PMON_NONE)
-			forget_application(pmon->unused_first);
+		while (pmon_group_table->unused_first != PMON_NONE)
+			forget_application(pmon_group_table->unused_first);
 	}
 }

@@ -17,10 +17,110 @@
 #ifndef PMON_GROUPS_H
 #define PMON_GROUPS_H
 
+#include "pure/client_network.h"
+#include "shared/hold_counters.h"
 #include "shared/shared_state.h"
 
-/* Make the one group that always exists.  Called once, when memory is new. */
-extern void pmon_init_groups(void);
+/* The application that takes the figures of those that were folded */
+#define PMON_OTHER_APPLICATION	"<other>"
+
+/*
+ * Ids of applications are below this one, so that history can use those above
+ * for pools.
+ */
+#define PMON_ID_LIMIT			0x80000000
+
+/* Counters of a group; exact.  Times are in microseconds. */
+typedef struct PmonCounters
+{
+	uint64		sessions;
+	uint64		sessions_abandoned;
+	uint64		sessions_fatal;
+	uint64		sessions_killed;
+	uint64		terminated;		/* by us; not in sessions_fatal */
+	uint64		session_time;
+	PmonHoldTotals hold;
+} PmonCounters;
+
+/* No padding between the members, and the name is padded with zeroes */
+typedef struct PmonGroupKey
+{
+	Oid			databaseid;
+	Oid			userid;
+	char		application_name[NAMEDATALEN];
+} PmonGroupKey;
+
+typedef struct PmonGroup
+{
+	PmonGroupKey key;
+	char		datname[NAMEDATALEN];	/* names and client as of the session */
+	char		usename[NAMEDATALEN];	/* that entered last; for pools */
+	PmonClient	client_addr;
+	bool		in_use;
+	uint32		id;				/* new each time the place is taken */
+	uint32		generation;		/* counts resets: see PmonHoldCounters */
+	int			application;	/* place in the applications */
+	int			connections;	/* sessions that are in the group now */
+	PmonPeak	peak_connections;
+	PmonPeak	peak_checked_out;	/* as sampled */
+	TimestampTz counted_since;	/* start, or the last reset */
+	TimestampTz last_used;		/* when a session last left; 0: none has */
+	int			lru_prev;		/* a list of groups without sessions; or the */
+	int			lru_next;		/* next one of the free places */
+	PmonCounters counters;
+} PmonGroup;
+
+/* Places of groups, from the least recently used one on */
+typedef struct PmonGroupList
+{
+	int			first;
+	int			last;
+	int			length;
+} PmonGroupList;
+
+/*
+ * An application is remembered, for the sake of its history, after its last
+ * group is gone, until its place is wanted.
+ */
+typedef struct PmonApplication
+{
+	char		application_name[NAMEDATALEN];	/* padded with zeroes */
+	bool		in_use;
+	uint32		id;				/* new each time the place is taken */
+	int			groups;			/* groups of this application */
+	int			lru_prev;		/* the list of applications without groups, */
+	int			lru_next;		/* by when they lost the last; or free places */
+	PmonHoldBrief moved;		/* what its groups have, but is in a minute of
+								 * the history or came from other
+								 * applications, less what went there */
+	int			connections;
+	PmonPeak	peak_connections;
+	PmonPeak	peak_checked_out;	/* as sampled */
+} PmonApplication;
+
+/* What is known of all groups and applications */
+typedef struct PmonGroupTable
+{
+	uint64		groups_evicted;
+	int			ngroups;		/* places in use */
+	int			napplications;	/* likewise */
+	uint32		last_id;		/* of PmonGroup.id and PmonApplication.id */
+	PmonGroupList idle_groups;	/* groups without sessions */
+	PmonGroupList idle_others;	/* likewise, those that are an "<other>" */
+	int			unused_first;	/* applications without groups */
+	int			unused_last;
+	int			first_free_group;
+	int			first_free_application;
+} PmonGroupTable;
+
+/* Valid whenever pmon is; buckets are at the places of the groups */
+extern PmonGroupTable *pmon_group_table;
+extern PmonGroup *pmon_groups;
+extern PmonHoldBuckets *pmon_group_buckets;
+extern PmonApplication *pmon_applications;
+
+/* Ask for the memory, with the one group that always exists. */
+extern void pmon_request_groups(void);
 
 /* Fill in a key; the name is cut to what fits and padded with zeroes. */
 extern void pmon_set_group_key(PmonGroupKey *key, Oid databaseid, Oid userid,

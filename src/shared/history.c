@@ -10,6 +10,7 @@
 
 #include "common/hashfn.h"
 
+#include "shared/groups.h"
 #include "shared/history.h"
 #include "shared/settings.h"
 
@@ -18,23 +19,34 @@ PmonRing   *pmon_minute_ring = NULL;
 
 /* Bytes of data in each of the two rings */
 static Size
-ring_size(void)
+data_size(void)
 {
 	return (Size) pmon_history_size * 1024 / 2;
+}
+
+static Size
+ring_size(void)
+{
+	return PmonRingBytes(data_size());
+}
+
+static void
+init_sample_ring(void)
+{
+	pmon_ring_init(pmon_sample_ring, data_size());
+}
+
+static void
+init_minute_ring(void)
+{
+	pmon_ring_init(pmon_minute_ring, data_size());
 }
 
 void
 pmon_request_history(void)
 {
-	pmon_request_part((void **) &pmon_sample_ring, PmonRingBytes(ring_size()));
-	pmon_request_part((void **) &pmon_minute_ring, PmonRingBytes(ring_size()));
-}
-
-void
-pmon_init_history(void)
-{
-	pmon_ring_init(pmon_sample_ring, ring_size());
-	pmon_ring_init(pmon_minute_ring, ring_size());
+	pmon_request_part((void **) &pmon_sample_ring, ring_size, init_sample_ring);
+	pmon_request_part((void **) &pmon_minute_ring, ring_size, init_minute_ring);
 }
 
 uint32

@@ -18,6 +18,7 @@
 
 #include "datatype/timestamp.h"
 
+#include "shared/groups.h"
 #include "shared/ring.h"
 #include "shared/shared_state.h"
 
@@ -101,7 +102,6 @@ extern PmonRing *pmon_minute_ring;
  * for each, and make them empty when it is new.
  */
 extern void pmon_request_history(void);
-extern void pmon_init_history(void);
 
 /* The most entries that fit in a record of each tier */
 extern int	pmon_max_sample_entries(void);

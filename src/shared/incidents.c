@@ -26,6 +26,27 @@
 
 PmonIncidents *pmon_incidents = NULL;
 
+static LWLock *lock = NULL;
+
+LWLock *
+PmonIncidentLock(void)
+{
+	return lock;
+}
+
+static Size
+incidents_size(void)
+{
+	return sizeof(PmonIncidents);
+}
+
+void
+pmon_request_incidents(void)
+{
+	pmon_request_part((void **) &pmon_incidents, incidents_size, NULL);
+	pmon_request_lock(&lock);
+}
+
 static PmonHolder *sessions;	/* room for every backend */
 static PmonHolders *collected;
 

@@ -78,6 +78,12 @@ typedef struct PmonIncidents
 /* NULL unless the library is preloaded */
 extern PmonIncidents *pmon_incidents;
 
+/* Ask for the memory and the lock.  Called from _PG_init(). */
+extern void pmon_request_incidents(void);
+
+/* The lock of all of that */
+extern LWLock *PmonIncidentLock(void);
+
 /* The place of an incident, whether or not it is still kept there */
 #define PmonIncidentAt(number) \
 	(&pmon_incidents->incidents[(number) % PMON_MAX_INCIDENTS])

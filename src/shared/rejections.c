@@ -39,6 +39,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "shared/groups.h"
 #include "shared/rejections.h"
 
 #define DRAW_ATTEMPTS		100
@@ -61,6 +62,11 @@ const char *const pmon_reject_reason_names[PMON_REJECT_REASONS] = {
 	"database_limit",
 	"role_limit"
 };
+
+PmonRejection *pmon_rejections = NULL;
+PmonRejectionQueue *pmon_queue = NULL;
+
+static HTAB *rejection_hash = NULL;
 
 static emit_log_hook_type prev_emit_log_hook = NULL;
 
@@ -202,8 +208,8 @@ pmon_install_rejection_hook(void)
 	emit_log_hook = pmon_emit_log_hook;
 }
 
-void
-pmon_init_rejections(void)
+static void
+init_queue(void)
 {
 	pg_atomic_init_u64(&pmon_queue->next, 0);
 	pg_atomic_init_u64(&pmon_queue->folded, 0);
@@ -216,6 +222,27 @@ pmon_init_rejections(void)
 	}
 	for (int i = 0; i < PMON_QUEUE_SIZE; i++)
 		pg_atomic_init_u64(&pmon_queue->entries[i].state, FREE(i));
+}
+
+static Size
+rejections_size(void)
+{
+	return mul_size(sizeof(PmonRejection), PMON_MAX_REJECTIONS);
+}
+
+static Size
+queue_size(void)
+{
+	return sizeof(PmonRejectionQueue);
+}
+
+void
+pmon_request_rejections(void)
+{
+	pmon_request_part((void **) &pmon_rejections, rejections_size, NULL);
+	pmon_request_part((void **) &pmon_queue, queue_size, init_queue);
+	pmon_request_hash(&rejection_hash, "pool_monitor rejections",
+					  PMON_MAX_REJECTIONS, sizeof(PmonRejectionKey));
 }
 
 /* Make room by counting the least recent rejection as dropped. */
@@ -234,9 +261,9 @@ evict_rejection(void)
 	rejection = &pmon_rejections[oldest];
 	pg_atomic_fetch_add_u64(&pmon_queue->dropped[rejection->key.reason],
 							rejection->rejected);
-	hash_search(pmon_rejection_hash, &rejection->key, HASH_REMOVE, NULL);
+	hash_search(rejection_hash, &rejection->key, HASH_REMOVE, NULL);
 	rejection->in_use = false;
-	pmon->nrejections--;
+	pmon_queue->nrejections--;
 }
 
 /* Count rejections under their names. */
@@ -247,21 +274,21 @@ add_rejections(const PmonRejectionKey *key, uint64 rejected, TimestampTz at)
 	PmonRejection *rejection;
 	int			place = 0;
 
-	entry = hash_search(pmon_rejection_hash, key, HASH_FIND, NULL);
+	entry = hash_search(rejection_hash, key, HASH_FIND, NULL);
 	if (entry == NULL)
 	{
-		if (pmon->nrejections == PMON_MAX_REJECTIONS)
+		if (pmon_queue->nrejections == PMON_MAX_REJECTIONS)
 			evict_rejection();
 		while (pmon_rejections[place].in_use)
 			place++;
-		entry = hash_search(pmon_rejection_hash, key, HASH_ENTER, NULL);
+		entry = hash_search(rejection_hash, key, HASH_ENTER, NULL);
 		entry->place = place;
 
 		rejection = &pmon_rejections[place];
 		memset(rejection, 0, sizeof(*rejection));
 		rejection->key = *key;
 		rejection->in_use = true;
-		pmon->nrejections++;
+		pmon_queue->nrejections++;
 	}
 
 	rejection = &pmon_rejections[entry->place];
@@ -382,9 +409,9 @@ pmon_reset_rejections(const char *application_name)
 
 		pg_atomic_fetch_sub_u64(&pmon_queue->rejected[rejection->key.reason],
 								rejection->rejected);
-		hash_search(pmon_rejection_hash, &rejection->key, HASH_REMOVE, NULL);
+		hash_search(rejection_hash, &rejection->key, HASH_REMOVE, NULL);
 		rejection->in_use = false;
-		pmon->nrejections--;
+		pmon_queue->nrejections--;
 	}
 
 	/* what stands under no name of its own */

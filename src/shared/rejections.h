@@ -10,11 +10,72 @@
 
 #include "shared/shared_state.h"
 
+/* Rejections kept apart, and on their way at once */
+#define PMON_MAX_REJECTIONS		1000
+#define PMON_QUEUE_SIZE			1024
+
+/* Why a login was refused; the order is the one of reason names in SQL */
+typedef enum PmonRejectReason
+{
+	PMON_REJECT_TOO_MANY_CLIENTS,
+	PMON_REJECT_RESERVED_SLOTS,
+	PMON_REJECT_DATABASE_LIMIT,
+	PMON_REJECT_ROLE_LIMIT
+} PmonRejectReason;
+
+#define PMON_REJECT_REASONS		(PMON_REJECT_ROLE_LIMIT + 1)
+
+/* Names as the client sent them: they need not exist.  Padded with zeroes. */
+typedef struct PmonRejectionKey
+{
+	char		datname[NAMEDATALEN];
+	char		usename[NAMEDATALEN];
+	char		application_name[NAMEDATALEN];
+	int			reason;
+} PmonRejectionKey;
+
+typedef struct PmonRejection
+{
+	PmonRejectionKey key;
+	bool		in_use;
+	uint64		rejected;
+	TimestampTz last_at;
+} PmonRejection;
+
+/* One rejection on its way; see rejections.c for the protocol */
+typedef struct PmonQueuedRejection
+{
+	pg_atomic_uint64 state;
+	TimestampTz at;
+	PmonRejectionKey key;
+} PmonQueuedRejection;
+
+typedef struct PmonRejectionQueue
+{
+	pg_atomic_uint64 next;		/* positions handed out to writers */
+	pg_atomic_uint64 folded;	/* positions done with; changed under
+								 * PmonLock() */
+	TimestampTz stuck_since;	/* first seen unpublished; under PmonLock() */
+	int			nrejections;	/* places in use; under PmonLock() */
+
+	/* exact, whatever becomes of the entries; ever is not lowered by resets */
+	pg_atomic_uint64 ever;
+	pg_atomic_uint64 rejected[PMON_REJECT_REASONS];
+	pg_atomic_uint64 dropped[PMON_REJECT_REASONS];
+	pg_atomic_uint64 last_at;	/* a TimestampTz */
+
+	PmonQueuedRejection entries[PMON_QUEUE_SIZE];
+} PmonRejectionQueue;
+
+/* Valid whenever pmon is */
+extern PmonRejection *pmon_rejections;
+extern PmonRejectionQueue *pmon_queue;
+
 /* What SQL shows for a PmonRejectReason */
 extern const char *const pmon_reject_reason_names[PMON_REJECT_REASONS];
 
-/* Make the queue ready.  Called once, when memory is new. */
-extern void pmon_init_rejections(void);
+/* Ask for the memory. */
+extern void pmon_request_rejections(void);
 
 /*
  * Install the hook that sees logins being refused.  Called from _PG_init()

@@ -1,10 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * shared_state.c
- *	  Allocates and initializes what is in shared memory.
+ *	  Allocates what is in shared memory.
  *
- * All arrays are carved out of one allocation, each at a cache line of its
- * own; the hash tables are dynahash's, and of fixed size.
+ * All parts are carved out of one allocation, each at a cache line of its own;
+ * the hash tables are dynahash's, and of fixed size.  Which parts there are,
+ * how large each is and what is in it when it is new, the modules say that
+ * own them; see shared_state.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,34 +19,38 @@
 #include "shared/shared_state.h"
 
 #define LOCK_TRANCHE	"pool_monitor"
-#define LOCKS			4
 
-PmonShared *pmon = NULL;
-pg_atomic_uint64 *pmon_live = NULL;
-pg_atomic_uint64 *pmon_memberships = NULL;
-PmonSlot   *pmon_slots = NULL;
-PmonGroup  *pmon_groups = NULL;
-PmonHoldBuckets *pmon_group_buckets = NULL;
-PmonApplication *pmon_applications = NULL;
-PmonRejection *pmon_rejections = NULL;
-PmonRejectionQueue *pmon_queue = NULL;
-HTAB	   *pmon_group_hash = NULL;
-HTAB	   *pmon_application_hash = NULL;
-HTAB	   *pmon_rejection_hash = NULL;
+/* More than all modules ask for together */
+#define MAX_PARTS	24
+#define MAX_HASHES	8
+#define MAX_LOCKS	8
 
-static LWLockPadded *locks = NULL;
-
-/* Parts that layers above have asked for */
-#define MAX_PARTS	8
-
-static struct
+typedef struct Part
 {
 	void	  **pointer;
-	Size		bytes;
-}			parts[MAX_PARTS];
-static int	nparts = 0;
+	Size		(*size) (void);
+	void		(*init) (void);
+} Part;
 
-static void (*init_contents) (void) = NULL;
+typedef struct HashTable
+{
+	HTAB	  **table;
+	const char *name;
+	int			nelems;
+	Size		keysize;
+} HashTable;
+
+PmonShared *pmon = NULL;
+
+static Part parts[MAX_PARTS];
+static int	nparts = 0;
+static HashTable hashes[MAX_HASHES];
+static int	nhashes = 0;
+static LWLock **locks[MAX_LOCKS];
+static int	nlocks = 0;
+static LWLock *main_lock = NULL;
+
+static void (*memory_is_new) (void) = NULL;
 
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
@@ -52,127 +58,108 @@ static shmem_request_hook_type prev_shmem_request_hook = NULL;
 LWLock *
 PmonLock(void)
 {
-	return &locks[0].lock;
-}
-
-LWLock *
-PmonIncidentLock(void)
-{
-	return &locks[1].lock;
-}
-
-LWLock *
-PmonTerminationLock(void)
-{
-	return &locks[2].lock;
-}
-
-LWLock *
-PmonSnapshotLock(void)
-{
-	return &locks[3].lock;
+	return main_lock;
 }
 
 bool
 pmon_locks_are_free(void)
 {
-	for (int i = 0; i < LOCKS; i++)
+	for (int i = 0; i < nlocks; i++)
 	{
-		if (!LWLockConditionalAcquire(&locks[i].lock, LW_EXCLUSIVE))
+		if (!LWLockConditionalAcquire(*locks[i], LW_EXCLUSIVE))
 			return false;
-		LWLockRelease(&locks[i].lock);
+		LWLockRelease(*locks[i]);
 	}
 	return true;
 }
 
-/*
- * Lay the arrays out from base on, and set the pointers to them unless base
- * is NULL.  Returns the size of it all.
- */
+void
+pmon_request_part(void **pointer, Size (*size) (void), void (*init) (void))
+{
+	Assert(nparts < MAX_PARTS);
+	parts[nparts].pointer = pointer;
+	parts[nparts].size = size;
+	parts[nparts].init = init;
+	nparts++;
+}
+
+void
+pmon_request_hash(HTAB **table, const char *name, int nelems, Size keysize)
+{
+	Assert(nhashes < MAX_HASHES);
+	hashes[nhashes].table = table;
+	hashes[nhashes].name = name;
+	hashes[nhashes].nelems = nelems;
+	hashes[nhashes].keysize = keysize;
+	nhashes++;
+}
+
+void
+pmon_request_lock(LWLock **lock)
+{
+	Assert(nlocks < MAX_LOCKS);
+	locks[nlocks++] = lock;
+}
+
+void
+pmon_init_parts(void)
+{
+	for (int i = 0; i < nparts; i++)
+	{
+		if (parts[i].init != NULL)
+			parts[i].init();
+	}
+}
+
+/* The size of all parts, which are laid out from base on unless it is NULL. */
 static Size
-lay_out(char *base, int max_backends, int max_groups)
+lay_out(char *base)
 {
 	Size		size = 0;
 
-#define PART(pointer, bytes) \
-	do { \
-		if (base != NULL) \
-			(pointer) = (void *) (base + size); \
-		size = add_size(size, CACHELINEALIGN(bytes)); \
-	} while (0)
-
-	PART(pmon, sizeof(PmonShared));
-	PART(pmon_live, mul_size(sizeof(pg_atomic_uint64), (max_backends + 63) / 64));
-	PART(pmon_memberships, mul_size(sizeof(pg_atomic_uint64), max_backends));
-	PART(pmon_slots, mul_size(sizeof(PmonSlot), max_backends));
-	PART(pmon_groups, mul_size(sizeof(PmonGroup), max_groups));
-	PART(pmon_group_buckets, mul_size(sizeof(PmonHoldBuckets), max_groups));
-	PART(pmon_applications, mul_size(sizeof(PmonApplication), max_groups));
-	PART(pmon_rejections, mul_size(sizeof(PmonRejection), PMON_MAX_REJECTIONS));
-	PART(pmon_queue, sizeof(PmonRejectionQueue));
-
 	for (int i = 0; i < nparts; i++)
-		PART(*parts[i].pointer, parts[i].bytes);
-
-#undef PART
-
+	{
+		if (base != NULL)
+			*parts[i].pointer = base + size;
+		size = add_size(size, CACHELINEALIGN(parts[i].size()));
+	}
 	return size;
 }
 
 /* The size of what is in the hash tables */
 static Size
-hash_tables_size(int max_groups)
+hash_tables_size(void)
 {
-	Size		size;
+	Size		size = 0;
 
-	size = hash_estimate_size(max_groups, sizeof(PmonGroupKey) + sizeof(int));
-	size = add_size(size, hash_estimate_size(max_groups, NAMEDATALEN + sizeof(int)));
-	size = add_size(size, hash_estimate_size(PMON_MAX_REJECTIONS,
-											 sizeof(PmonRejectionKey) + sizeof(int)));
+	for (int i = 0; i < nhashes; i++)
+		size = add_size(size, hash_estimate_size(hashes[i].nelems,
+												 hashes[i].keysize + sizeof(int)));
 	return size;
 }
 
-/* A hash table in shared memory from a key to a place in an array */
-static HTAB *
-init_hash_table(const char *name, int nelems, Size keysize)
-{
-	HASHCTL		info;
-
-	info.keysize = keysize;
-	info.entrysize = keysize + sizeof(int);
-	return PmonShmemInitHash(name, nelems, &info,
-							 HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
-}
-
 static void
-init_slots(void)
+init_hash_tables(void)
 {
-	for (int i = 0; i < PmonLiveWords(); i++)
-		pg_atomic_init_u64(&pmon_live[i], 0);
-
-	for (int i = 0; i < pmon->max_backends; i++)
+	for (int i = 0; i < nhashes; i++)
 	{
-		pg_atomic_init_u64(&pmon_memberships[i], 0);
-		PmonSetMembership(i, PMON_NONE, 0);
-		pg_atomic_init_u32(&pmon_slots[i].request, 0);
-		pg_atomic_init_u64(&pmon_slots[i].request_token, 0);
-		pg_atomic_init_u64(&pmon_slots[i].accepted_token, 0);
-		pmon_init_hold_counters(&pmon_slots[i].hold);
+		HASHCTL		info;
+
+		info.keysize = hashes[i].keysize;
+		info.entrysize = hashes[i].keysize + sizeof(int);
+		*hashes[i].table = PmonShmemInitHash(hashes[i].name, hashes[i].nelems, &info,
+											 HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
 	}
 }
 
 static void
 pmon_shmem_request(void)
 {
-	Size		size;
-
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 
-	size = lay_out(NULL, MaxBackends, pmon_max_groups);
-	size = add_size(size, hash_tables_size(pmon_max_groups));
-	RequestAddinShmemSpace(size);
-	RequestNamedLWLockTranche(LOCK_TRANCHE, LOCKS);
+	RequestAddinShmemSpace(add_size(lay_out(NULL), hash_tables_size()));
+	RequestNamedLWLockTranche(LOCK_TRANCHE, nlocks);
 }
 
 /*
@@ -182,7 +169,7 @@ pmon_shmem_request(void)
 static void
 pmon_shmem_startup(void)
 {
-	int			max_backends = MaxBackends;
+	LWLockPadded *tranche;
 	Size		size;
 	char	   *base;
 	bool		found;
@@ -190,54 +177,59 @@ pmon_shmem_startup(void)
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 
-	size = lay_out(NULL, max_backends, pmon_max_groups);
+	size = lay_out(NULL);
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 
 	base = ShmemInitStruct("pool_monitor", size, &found);
 	if (!found)
 		memset(base, 0, size);
-	lay_out(base, max_backends, pmon_max_groups);
-	pmon_group_hash = init_hash_table("pool_monitor groups", pmon_max_groups,
-									  sizeof(PmonGroupKey));
-	pmon_application_hash = init_hash_table("pool_monitor applications",
-											pmon_max_groups, NAMEDATALEN);
-	pmon_rejection_hash = init_hash_table("pool_monitor rejections",
-										  PMON_MAX_REJECTIONS,
-										  sizeof(PmonRejectionKey));
-	locks = GetNamedLWLockTranche(LOCK_TRANCHE);
+	lay_out(base);
+	init_hash_tables();
+	tranche = GetNamedLWLockTranche(LOCK_TRANCHE);
+	for (int i = 0; i < nlocks; i++)
+		*locks[i] = &tranche[i].lock;
 
 	if (!found)
 	{
-		pmon->memory_bytes = size + hash_tables_size(pmon_max_groups);
-		pmon->started_at = GetCurrentTimestamp();
-		pmon->max_backends = max_backends;
-		pmon->max_groups = pmon_max_groups;
-		pg_atomic_init_u64(&pmon->clock_set_at, 0);
-		pg_atomic_init_u64(&pmon->lost_accepts, 0);
-		pg_atomic_init_u64(&pmon->terminated, 0);
-		pg_atomic_init_u64(&pmon->terminated_ever, 0);
-		pg_atomic_init_u32(&pmon->resets, 0);
-		init_slots();
-		init_contents();
+		pmon->memory_bytes = size + hash_tables_size();
+		pmon_init_parts();
+		memory_is_new();
 	}
 
 	LWLockRelease(AddinShmemInitLock);
 }
 
-void
-pmon_request_part(void **pointer, Size bytes)
+static Size
+header_size(void)
 {
-	Assert(nparts < MAX_PARTS);
-	parts[nparts].pointer = pointer;
-	parts[nparts].bytes = bytes;
-	nparts++;
+	return sizeof(PmonShared);
+}
+
+static void
+init_header(void)
+{
+	pmon->started_at = GetCurrentTimestamp();
+	pmon->max_backends = MaxBackends;
+	pmon->max_groups = pmon_max_groups;
+	pg_atomic_init_u64(&pmon->clock_set_at, 0);
+	pg_atomic_init_u64(&pmon->lost_accepts, 0);
+	pg_atomic_init_u64(&pmon->terminated, 0);
+	pg_atomic_init_u64(&pmon->terminated_ever, 0);
+	pg_atomic_init_u32(&pmon->resets, 0);
 }
 
 void
-pmon_request_shared_state(void (*init) (void))
+pmon_request_header(void)
 {
-	init_contents = init;
+	pmon_request_part((void **) &pmon, header_size, init_header);
+	pmon_request_lock(&main_lock);
+}
+
+void
+pmon_request_shared_state(void (*is_new) (void))
+{
+	memory_is_new = is_new;
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = pmon_shmem_request;
 	prev_shmem_startup_hook = shmem_startup_hook;

@@ -21,6 +21,7 @@
 #include "storage/spin.h"
 
 #include "shared/shared_state.h"
+#include "shared/slots.h"
 #include "shared/status_array.h"
 
 /* An update takes well under a microsecond unless its process is stopped */

@@ -17,6 +17,27 @@
 
 PmonTerminations *pmon_terminations = NULL;
 
+static LWLock *lock = NULL;
+
+LWLock *
+PmonTerminationLock(void)
+{
+	return lock;
+}
+
+static Size
+terminations_size(void)
+{
+	return sizeof(PmonTerminations);
+}
+
+void
+pmon_request_terminations(void)
+{
+	pmon_request_part((void **) &pmon_terminations, terminations_size, NULL);
+	pmon_request_lock(&lock);
+}
+
 static const char *const outcome_names[] = {
 	"terminated",
 	"spared",

@@ -51,6 +51,12 @@ typedef struct PmonTerminations
 /* NULL unless the library is preloaded */
 extern PmonTerminations *pmon_terminations;
 
+/* Ask for the memory and the lock.  Called from _PG_init(). */
+extern void pmon_request_terminations(void);
+
+/* The lock of all of that */
+extern LWLock *PmonTerminationLock(void);
+
 /*
  * Start a record of a decision about a session that was judged, as of now:
  * everything but the outcome.  Reads the session's status entry; returns

@@ -23,6 +23,7 @@
 
 #include "shared/groups.h"
 #include "shared/settings.h"
+#include "shared/slots.h"
 #include "worker/history_writer.h"
 #include "worker/pool_tracker.h"
 
@@ -91,7 +92,7 @@ read_totals(ApplicationTotal *totals, bool settle)
 	pmon_match_groups();
 
 	LWLockAcquire(PmonLock(), settle ? LW_EXCLUSIVE : LW_SHARED);
-	for (int i = 0; i < pmon->max_groups && ngroups < pmon->ngroups; i++)
+	for (int i = 0; i < pmon->max_groups && ngroups < pmon_group_table->ngroups; i++)
 	{
 		PmonGroup  *group = &pmon_groups[i];
 

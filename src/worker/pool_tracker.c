@@ -11,7 +11,9 @@
 #include "utils/builtins.h"
 
 #include "shared/groups.h"
+#include "shared/pool_states.h"
 #include "shared/settings.h"
+#include "shared/slots.h"
 #include "worker/pool_tracker.h"
 
 /* An exhausted pool is healthy again after so many samples below capacity */
@@ -139,17 +141,17 @@ arrange_states(void)
 		return;
 	states_version = pmon_declared_version;
 
-	memcpy(before, pmon->pool_states, sizeof(pmon->pool_states));
-	memset(pmon->pool_states, 0, sizeof(pmon->pool_states));
+	memcpy(before, pmon_pool_states, PMON_POOL_STATES_BYTES);
+	memset(pmon_pool_states, 0, PMON_POOL_STATES_BYTES);
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
 		const char *name = pmon_declared->pools[i].name;
 
-		namestrcpy((Name) pmon->pool_states[i].name, name);
+		namestrcpy((Name) pmon_pool_states[i].name, name);
 		for (int j = 0; j < PMON_MAX_POOLS; j++)
 		{
 			if (strcmp(before[j].name, name) == 0)
-				pmon->pool_states[i] = before[j];
+				pmon_pool_states[i] = before[j];
 		}
 	}
 }
@@ -212,9 +214,9 @@ pmon_note_pools(const int *connections, const int *checked_out, TimestampTz at)
 	arrange_states();
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
-		changed[i] = update_state(&pmon->pool_states[i], &pmon_declared->pools[i],
+		changed[i] = update_state(&pmon_pool_states[i], &pmon_declared->pools[i],
 								  connections[i], checked_out[i], at);
-		exhausted[i] = pmon->pool_states[i].exhausted;
+		exhausted[i] = pmon_pool_states[i].exhausted;
 	}
 	LWLockRelease(PmonLock());
 

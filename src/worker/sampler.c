@@ -27,6 +27,7 @@
 #include "shared/incidents.h"
 #include "shared/rejections.h"
 #include "shared/settings.h"
+#include "shared/slots.h"
 #include "shared/status_array.h"
 #include "worker/history_writer.h"
 #include "worker/pool_tracker.h"

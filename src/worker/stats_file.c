@@ -42,6 +42,7 @@
 #include "shared/groups.h"
 #include "shared/history.h"
 #include "shared/incidents.h"
+#include "shared/pool_states.h"
 #include "shared/rejections.h"
 #include "shared/terminations.h"
 #include "worker/stats_file.h"
@@ -142,9 +143,9 @@ fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot,
 	LWLockAcquire(PmonLock(), LW_SHARED);
 	header->stats_reset = pmon->stats_reset;
 	header->peak_connections = pmon->peak_connections;
-	header->groups_evicted = pmon->groups_evicted;
-	header->last_id = pmon->last_id;
-	memcpy(pools, pmon->pool_states, sizeof(pmon->pool_states));
+	header->groups_evicted = pmon_group_table->groups_evicted;
+	header->last_id = pmon_group_table->last_id;
+	memcpy(pools, pmon_pool_states, PMON_POOL_STATES_BYTES);
 	LWLockRelease(PmonLock());
 
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
@@ -236,7 +237,7 @@ write_contents(Writer *writer)
 	FileHeader	header;
 	pg_crc32c	crc;
 
-	pools = palloc(sizeof(pmon->pool_states));
+	pools = palloc(PMON_POOL_STATES_BYTES);
 	fill_header(&header, snapshot, pools);
 	incidents = copy_incidents(header.last_incident, &header.incidents);
 	terminations = pmon_copy_terminations(&nterminations);
@@ -246,7 +247,7 @@ write_contents(Writer *writer)
 
 	INIT_CRC32C(writer->crc);
 	put(writer, &header, sizeof(header));
-	put(writer, pools, sizeof(pmon->pool_states));
+	put(writer, pools, PMON_POOL_STATES_BYTES);
 	put(writer, snapshot->applications, sizeof(PmonApplication) * header.applications);
 	put(writer, snapshot->groups, sizeof(PmonGroup) * header.groups);
 	for (int i = 0; i < header.groups; i++)
@@ -421,7 +422,7 @@ check_file(const char *data, uint64 size)
 {
 	const FileHeader *header = (const FileHeader *) data;
 	FileHeader	expected;
-	uint64		length = sizeof(FileHeader) + sizeof(pmon->pool_states);
+	uint64		length = sizeof(FileHeader) + PMON_POOL_STATES_BYTES;
 	uint64		groups_at;
 	pg_crc32c	crc;
 	pg_crc32c	stored;
@@ -472,8 +473,8 @@ restore_server(const FileHeader *header)
 	pmon->saved_at = header->saved_at;
 	pmon->stats_reset = header->stats_reset;
 	pmon->peak_connections = header->peak_connections;
-	pmon->groups_evicted = header->groups_evicted;
-	pmon->last_id = Max(pmon->last_id, header->last_id);
+	pmon_group_table->groups_evicted = header->groups_evicted;
+	pmon_group_table->last_id = Max(pmon_group_table->last_id, header->last_id);
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
 	{
 		pg_atomic_write_u64(&pmon_queue->rejected[i], header->rejected[i]);
@@ -493,8 +494,8 @@ restore_pools(const PmonPoolState *saved)
 {
 	for (int i = 0; i < PMON_MAX_POOLS; i++)
 	{
-		memcpy(pmon->pool_states[i].name, saved[i].name, NAMEDATALEN - 1);
-		pmon->pool_states[i].peak_checked_out = saved[i].peak_checked_out;
+		memcpy(pmon_pool_states[i].name, saved[i].name, NAMEDATALEN - 1);
+		pmon_pool_states[i].peak_checked_out = saved[i].peak_checked_out;
 	}
 }
 
@@ -636,7 +637,7 @@ restore_contents(const char *data, uint64 size)
 	const PmonTermination *terminations;
 
 	restore_server(header);
-	restore_pools(take(&reader, sizeof(pmon->pool_states)));
+	restore_pools(take(&reader, PMON_POOL_STATES_BYTES));
 	restore_groups(header, &reader);
 	rejections = take(&reader, sizeof(PmonRejection) * header->rejections);
 	for (int i = 0; i < header->rejections; i++)

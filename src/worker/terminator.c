@@ -27,6 +27,7 @@
 #include "shared/end_request.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
+#include "shared/slots.h"
 #include "shared/status_array.h"
 #include "shared/terminations.h"
 #include "worker/pool_tracker.h"

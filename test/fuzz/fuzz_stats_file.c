@@ -1,4 +1,4 @@
-/* links: shared/ring.c shared/history.c query/history_reader.c shared/hold_counters.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c shared/shared_state.c */
+/* links: shared/ring.c shared/history.c query/history_reader.c shared/hold_counters.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c shared/shared_state.c shared/slots.c shared/pool_states.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_stats_file.c
@@ -129,27 +129,32 @@ init_contents(void)
 	memset(pmon_applications, 0, sizeof(PmonApplication) * MAX_GROUPS);
 	memset(pmon_rejections, 0, sizeof(PmonRejection) * PMON_MAX_REJECTIONS);
 	pmon_queue->stuck_since = 0;
+	pmon_queue->nrejections = 0;
+	memset(pmon_group_table, 0, sizeof(PmonGroupTable));
+	memset(pmon_pool_states, 0, PMON_POOL_STATES_BYTES);
 	memset(pmon_incidents, 0, offsetof(PmonIncidents, incidents));
 	for (int i = 0; i < PMON_MAX_INCIDENTS; i++)
 		pmon_incidents->incidents[i].id = 0;
 	pmon_terminations->recorded = 0;
 
-	pmon_init_groups();
-	pmon_init_rejections();
-	pmon_init_history();
+	pmon_init_parts();
 }
 
 /* What _PG_init() asks for, once */
 static void
 request_memory(void)
 {
+	pmon_request_header();
+	pmon_request_slots();
+	pmon_request_groups();
+	pmon_request_snapshots();
+	pmon_request_pool_states();
+	pmon_request_rejections();
 	pmon_request_history();
-	pmon_request_part((void **) &pmon_incidents, sizeof(PmonIncidents));
-	pmon_request_part((void **) &pmon_terminations, sizeof(PmonTerminations));
+	pmon_request_incidents();
+	pmon_request_terminations();
 	pmon_request_shared_state(init_contents);
-#ifdef PMON_HAVE_SHMEM_REQUEST_HOOK
 	shmem_request_hook();
-#endif
 }
 
 /* The first time it is new; after that we empty it ourselves, for speed. */
@@ -361,13 +366,13 @@ check_groups(void)
 {
 	int			groups = 0;
 	int			unused = 0;
-	const PmonGroupList *lists[] = {&pmon->idle_groups, &pmon->idle_others};
+	const PmonGroupList *lists[] = {&pmon_group_table->idle_groups, &pmon_group_table->idle_others};
 	bool		in_list[MAX_GROUPS] = {0};
 	int			last;
 
-	require(pmon->ngroups > 0 && pmon->ngroups <= MAX_GROUPS &&
-			pmon->napplications > 0 && pmon->napplications <= MAX_GROUPS,
-			"%d groups of %d applications", pmon->ngroups, pmon->napplications);
+	require(pmon_group_table->ngroups > 0 && pmon_group_table->ngroups <= MAX_GROUPS &&
+			pmon_group_table->napplications > 0 && pmon_group_table->napplications <= MAX_GROUPS,
+			"%d groups of %d applications", pmon_group_table->ngroups, pmon_group_table->napplications);
 	for (int list = 0; list < 2; list++)
 	{
 		int			length = 0;
@@ -407,7 +412,7 @@ check_groups(void)
 		check_name(group->datname);
 		check_name(group->usename);
 	}
-	require(groups == pmon->ngroups, "the number of groups");
+	require(groups == pmon_group_table->ngroups, "the number of groups");
 
 	for (int i = 0; i < MAX_GROUPS; i++)
 	{
@@ -421,14 +426,14 @@ check_groups(void)
 		unused += application->groups == 0;
 	}
 	last = PMON_NONE;
-	for (int i = pmon->unused_first; i != PMON_NONE; i = pmon_applications[i].lru_next)
+	for (int i = pmon_group_table->unused_first; i != PMON_NONE; i = pmon_applications[i].lru_next)
 	{
 		require(i >= 0 && i < MAX_GROUPS && pmon_applications[i].groups == 0 &&
 				pmon_applications[i].lru_prev == last && unused-- > 0,
 				"the list of applications");
 		last = i;
 	}
-	require(unused == 0 && pmon->unused_last == last, "the list of applications");
+	require(unused == 0 && pmon_group_table->unused_last == last, "the list of applications");
 }
 
 static void
@@ -436,7 +441,7 @@ check_rejections(void)
 {
 	int			rejections = 0;
 
-	for (int i = 0; i < PMON_MAX_REJECTIONS && rejections < pmon->nrejections; i++)
+	for (int i = 0; i < PMON_MAX_REJECTIONS && rejections < pmon_queue->nrejections; i++)
 	{
 		const PmonRejection *rejection = &pmon_rejections[i];
 
@@ -449,7 +454,7 @@ check_rejections(void)
 		require(rejection->key.reason >= 0 &&
 				rejection->key.reason < PMON_REJECT_REASONS, "a reason");
 	}
-	require(rejections == pmon->nrejections, "the number of rejections");
+	require(rejections == pmon_queue->nrejections, "the number of rejections");
 }
 
 static void
@@ -508,7 +513,7 @@ static void
 check_pools(void)
 {
 	for (int i = 0; i < PMON_MAX_POOLS; i++)
-		check_name(pmon->pool_states[i].name);
+		check_name(pmon_pool_states[i].name);
 }
 
 static void
@@ -632,7 +637,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	check_all();
 	require(warnings <= 1, "%d warnings", warnings);
 	if (warnings == 1)
-		require(pmon->ngroups == 1 && pmon->nrejections == 0 &&
+		require(pmon_group_table->ngroups == 1 && pmon_queue->nrejections == 0 &&
 				pmon_incidents->last_id == 0 && pmon_terminations->recorded == 0 &&
 				pmon->restored_from == 0, "refused, and restored all the same");
 	else
@@ -706,7 +711,7 @@ static bool
 find_parts(const uint8 *data, size_t size, Part *parts)
 {
 	FileHeader	header;
-	size_t		start = sizeof(FileHeader) + sizeof(pmon->pool_states);
+	size_t		start = sizeof(FileHeader) + PMON_POOL_STATES_BYTES;
 
 	if (size < start + sizeof(pg_crc32c))
 		return false;
@@ -894,8 +899,8 @@ make_groups(int n)
 		pmon_group_buckets[place][9 * i] = i;
 		pmon_leave_group(place, 2000 + i);
 	}
-	pmon_raise_peak(&pmon->pool_states[0].peak_checked_out, 3, 1000);
-	snprintf(pmon->pool_states[0].name, NAMEDATALEN, "workers");
+	pmon_raise_peak(&pmon_pool_states[0].peak_checked_out, 3, 1000);
+	snprintf(pmon_pool_states[0].name, NAMEDATALEN, "workers");
 }
 
 static void

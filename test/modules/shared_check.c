@@ -10,7 +10,7 @@
  * logs in or out at this very moment may show, so ask again.  size is that
  * of "pool_monitor" in pg_shmem_allocations.
  *
- * This library is linked with a copy of shared_state.c of its own, so it works
+ * This library is linked with copies of some files of its own, so it works
  * where the extension's symbols are hidden.
  *
  *-------------------------------------------------------------------------
@@ -22,11 +22,16 @@
 #include "utils/builtins.h"
 
 #include "shared/end_request.h"
-#include "shared/groups.h"
 #include "shared/settings.h"
 
-/* what shared_state.c has no header for: where everything is */
+/* where everything is, as the library lays it out */
+#include "pure/hold_histogram.c"
+#include "shared/hold_counters.c"
 #include "shared/shared_state.c"
+#include "shared/slots.c"
+#include "shared/groups.c"
+#include "shared/pool_states.c"
+#include "shared/rejections.c"
 
 PG_MODULE_MAGIC;
 
@@ -59,7 +64,18 @@ attach(Size size)
 	if (!found)
 		elog(ERROR, "pool_monitor has no shared memory");
 	pmon = (PmonShared *) base;
-	lay_out(base, pmon->max_backends, pmon->max_groups);
+	pmon_max_groups = pmon->max_groups;
+	if (nparts == 0)
+	{
+		/* the library's order */
+		pmon_request_header();
+		pmon_request_slots();
+		pmon_request_groups();
+		pmon_request_pool_states();
+		pmon_request_rejections();
+	}
+	lay_out(base);
+	main_lock = &GetNamedLWLockTranche(LOCK_TRANCHE)->lock;
 }
 
 /* The process in a slot of the status array, if it is a session, else 0 */
@@ -127,8 +143,8 @@ check_counts(const int *members)
 	}
 	if (total != pmon->connections)
 		problem("groups have %d connections, the server %d", total, pmon->connections);
-	if (in_use != pmon->ngroups)
-		problem("%d groups, %d known", in_use, pmon->ngroups);
+	if (in_use != pmon_group_table->ngroups)
+		problem("%d groups, %d known", in_use, pmon_group_table->ngroups);
 
 	for (int i = 0; i < pmon->max_groups; i++)
 	{
@@ -169,8 +185,8 @@ static void
 check_lists(void)
 {
 	int			unused = 0;
-	int			listed = check_list(&pmon->idle_groups, false) +
-	check_list(&pmon->idle_others, true);
+	int			listed = check_list(&pmon_group_table->idle_groups, false) +
+	check_list(&pmon_group_table->idle_others, true);
 
 	for (int i = 1; i < pmon->max_groups; i++)
 	{
@@ -188,7 +204,6 @@ pool_monitor_check(PG_FUNCTION_ARGS)
 
 	initStringInfo(&problems);
 	attach((Size) PG_GETARG_INT64(0));
-	locks = GetNamedLWLockTranche(LOCK_TRANCHE);
 	members = palloc0(sizeof(int) * pmon->max_groups);
 
 	LWLockAcquire(PmonLock(), LW_SHARED);

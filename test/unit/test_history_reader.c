@@ -15,6 +15,7 @@
 
 #include "shared/history.h"
 #include "query/history_reader.h"
+#include "shared/groups.h"
 #include "shared/shared_state.h"
 #include "tap.h"
 
@@ -176,11 +177,14 @@ hash_seq_search(HASH_SEQ_STATUS *status)
 #define PLACES	10
 
 PmonShared *pmon;
-PmonApplication *pmon_applications;
 int			pmon_history_size = 256;
 
 static PmonShared shared;
+static PmonGroupTable table;
 static PmonApplication applications[PLACES];
+
+PmonGroupTable *pmon_group_table = &table;
+PmonApplication *pmon_applications = applications;
 
 LWLock *
 PmonLock(void)
@@ -189,9 +193,11 @@ PmonLock(void)
 }
 
 void
-pmon_request_part(void **pointer, Size bytes)
+pmon_request_part(void **pointer, Size (*size) (void), void (*init) (void))
 {
-	*pointer = allocate(bytes);
+	*pointer = allocate(size());
+	if (init != NULL)
+		init();
 }
 
 /* Application n has the id 10 + n; place 0 is "<other>". */
@@ -199,10 +205,9 @@ static void
 new_history(void)
 {
 	pmon = &shared;
-	pmon_applications = applications;
 	shared.max_groups = PLACES;
-	shared.napplications = 3;
-	for (int i = 0; i < shared.napplications; i++)
+	table.napplications = 3;
+	for (int i = 0; i < table.napplications; i++)
 	{
 		applications[i].in_use = true;
 		applications[i].id = 10 + i;
@@ -211,7 +216,6 @@ new_history(void)
 	free(pmon_sample_ring);
 	free(pmon_minute_ring);
 	pmon_request_history();
-	pmon_init_history();
 }
 
 /*

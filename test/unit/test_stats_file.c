@@ -30,6 +30,7 @@
 #include "shared/groups.h"
 #include "shared/history.h"
 #include "shared/incidents.h"
+#include "shared/pool_states.h"
 #include "shared/rejections.h"
 #include "worker/stats_file.h"
 #include "tap.h"
@@ -255,6 +256,12 @@ PmonRejectionQueue *pmon_queue;
 PmonIncidents *pmon_incidents;
 
 static PmonShared shared;
+static PmonGroupTable table;
+static PmonPoolState pool_states[PMON_MAX_POOLS];
+
+PmonGroupTable *pmon_group_table = &table;
+PmonPoolState *pmon_pool_states = pool_states;
+
 static PmonRejectionQueue queue;
 int			pmon_history_size = HISTORY_SIZE;
 
@@ -275,9 +282,11 @@ static bool as_saved;			/* and it is what had been saved */
 static TimestampTz last_group_used;
 
 void
-pmon_request_part(void **pointer, Size bytes)
+pmon_request_part(void **pointer, Size (*size) (void), void (*init) (void))
 {
-	*pointer = calloc(1, bytes);
+	*pointer = calloc(1, size());
+	if (init != NULL)
+		init();
 }
 
 LWLock *
@@ -421,6 +430,8 @@ static void
 new_memory(void)
 {
 	memset(&shared, 0, sizeof(shared));
+	memset(&table, 0, sizeof(table));
+	memset(pool_states, 0, sizeof(pool_states));
 	memset(&queue, 0, sizeof(queue));
 	if (pmon_incidents == NULL)
 		pmon_incidents = guarded(sizeof(PmonIncidents));
@@ -430,8 +441,7 @@ new_memory(void)
 	free(pmon_sample_ring);
 	free(pmon_minute_ring);
 	pmon_request_history();
-	pmon_init_history();
-	shared.last_id = 1;
+	table.last_id = 1;
 	restored_applications = restored_groups = 0;
 	restored_rejections = restored_terminations = 0;
 	as_saved = true;
@@ -481,8 +491,8 @@ make_contents(void)
 	shared.stats_reset = 4711;
 	shared.peak_connections.value = 88;
 	shared.peak_connections.at = 4712;
-	shared.groups_evicted = 3;
-	shared.last_id = 500;
+	table.groups_evicted = 3;
+	table.last_id = 500;
 	pg_atomic_write_u64(&queue.rejected[0], REJECTED);
 	pg_atomic_write_u64(&queue.last_at, 4713);
 
@@ -592,12 +602,16 @@ static bool
 nothing_restored(void)
 {
 	static PmonShared empty_shared;
+	static PmonGroupTable empty_table;
+	static PmonPoolState empty_states[PMON_MAX_POOLS];
 	static PmonRejectionQueue empty_queue;
 	static PmonIncidents empty_incidents;
 
 	memset(&empty_shared, 0, sizeof(empty_shared));
-	empty_shared.last_id = 1;
+	empty_table.last_id = 1;
 	return memcmp(&shared, &empty_shared, sizeof(shared)) == 0 &&
+		memcmp(&table, &empty_table, sizeof(table)) == 0 &&
+		memcmp(pool_states, empty_states, sizeof(pool_states)) == 0 &&
 		memcmp(&queue, &empty_queue, sizeof(queue)) == 0 &&
 		memcmp(pmon_incidents, &empty_incidents, sizeof(PmonIncidents)) == 0 &&
 		restored_applications == 0 && restored_groups == 0 &&
@@ -710,7 +724,7 @@ test_round_trip(void)
 	   "applications, rejections, terminations and groups are put back, the groups as they were used");
 	ok(shared.restored_from == saved_at && shared.saved_at == saved_at, "it tells of when it is");
 	ok(shared.stats_reset == 4711 && shared.peak_connections.value == 88 &&
-	   shared.peak_connections.at == 4712 && shared.groups_evicted == 3 && shared.last_id == 500,
+	   shared.peak_connections.at == 4712 && table.groups_evicted == 3 && table.last_id == 500,
 	   "the server's figures are there");
 	ok(pmon_rejected() == REJECTED && pmon_last_rejected_at() == 4713 &&
 	   pg_atomic_read_u64(&queue.dropped[1]) == 17, "so are the rejections");
@@ -914,7 +928,7 @@ groups_offset(void)
 	uint32		header_size;
 
 	memcpy(&header_size, good + 12, sizeof(header_size));
-	return header_size + sizeof(shared.pool_states) + APPLICATIONS * sizeof(PmonApplication);
+	return header_size + PMON_POOL_STATES_BYTES + APPLICATIONS * sizeof(PmonApplication);
 }
 
 static long

@@ -39,11 +39,11 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "shared/status_array.h"
 #include "shared/history.h"
-
-#include "worker/sampler.h"
 #include "shared/shared_state.h"
+#include "shared/slots.h"
+#include "shared/status_array.h"
+#include "worker/sampler.h"
 
 PG_MODULE_MAGIC;
 

@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * pool_states.h
+ *	  What is remembered of each declared pool.
+ *
+ * The worker looks after it, under PmonLock(), exclusively.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PMON_POOL_STATES_H
+#define PMON_POOL_STATES_H
+
+#include "pure/pools.h"
+#include "shared/shared_state.h"
+
+/*
+ * What is kept of a declared pool, by its name; the worker looks after it.
+ * The counts are of the last sample.
+ */
+typedef struct PmonPoolState
+{
+	char		name[NAMEDATALEN];	/* empty: an unused place */
+	int			connections;
+	int			checked_out;
+	PmonPeak	peak_checked_out;
+	bool		exhausted;		/* as it was logged */
+	int			samples_below;	/* in a row, while exhausted */
+} PmonPoolState;
+
+#define PMON_POOL_STATES_BYTES	(sizeof(PmonPoolState) * PMON_MAX_POOLS)
+
+/* PMON_MAX_POOLS of them, in the order of the declaration; valid whenever pmon is */
+extern PmonPoolState *pmon_pool_states;
+
+/* Ask for the memory.  Called from _PG_init(). */
+extern void pmon_request_pool_states(void);
+
+/*
+ * Copy what is remembered of the pool of that name.  Returns false if there
+ * is nothing, or the library is not preloaded.  Takes PmonLock(), shared.
+ */
+extern bool pmon_copy_pool_state(const char *name, PmonPoolState *state);
+
+/* Forget the peaks.  Wants PmonLock() exclusively. */
+extern void pmon_reset_pool_states(void);
+
+#endif							/* PMON_POOL_STATES_H */
