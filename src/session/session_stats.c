@@ -319,9 +319,8 @@ take_slot(void)
 	pmon_client_from_sockaddr(&MyProcPort->raddr.addr, &my_slot->client_addr);
 	my_slot->client_port = pmon_client_port(&MyProcPort->raddr);
 	my_slot->backend_start = MyStartTimestamp;
-	strlcpy(my_slot->application_name,
-			MyProcPort->application_name != NULL ? MyProcPort->application_name : "",
-			NAMEDATALEN);
+	snprintf(my_slot->application_name, NAMEDATALEN, "%s",
+			 MyProcPort->application_name != NULL ? MyProcPort->application_name : "");
 	pg_write_barrier();
 	my_slot->pid = MyProcPid;
 	pmon_clear_hold_counters(&my_slot->hold);

@@ -20,12 +20,6 @@ build_extension -DUSE_ASSERT_CHECKING || exit
 
 tap_environment
 logs=$TAP_LOGS
-"$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')/lib/pgxs/src/test/perl
-logs=$PMON_WORK/tap/tmp_check/log
-mkdir -p "$logs"
-export PERL5LIB=$PWD/test/lib:$pgxs/perl:$debian PG_REGRESS=$pgxs/regress/pg_regress
-export PMON_EXTENSION_CONF=$PMON_WORK/extension.conf
-export TESTDIR=$PMON_WORK/tap TESTDATADIR=$PMON_WORK/tap/tmp_check TESTLOGDIR=$logs
 "$PG_CONFIG" --version
 
 # run FILE...: fails with the end of the log of what failed
