@@ -359,7 +359,7 @@ COMMENT ON COLUMN pool_monitor_sessions.transaction_age IS 'time since xact_star
 COMMENT ON COLUMN pool_monitor_sessions.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, or has others wait for an advisory lock, and started no statement for pool_monitor.leak_threshold';
 COMMENT ON COLUMN pool_monitor_sessions.idle_limit IS 'how long the session may stay in its state before pool_monitor ends it, null: for ever';
 COMMENT ON COLUMN pool_monitor_sessions.terminates_at IS 'when pool_monitor will end the session unless it becomes busy';
-COMMENT ON COLUMN pool_monitor_sessions.exempt IS 'why pool_monitor will not end the session';
+COMMENT ON COLUMN pool_monitor_sessions.exempt IS 'why pool_monitor will not end the session: superuser, own setting, exported snapshot, LISTEN, advisory lock, timeout 0, keep_idle or track_activities is off';
 COMMENT ON COLUMN pool_monitor_sessions.blocks IS 'how many processes wait for this session: for its locks or behind it in a queue, directly or through others';
 COMMENT ON COLUMN pool_monitor_sessions.blocked_by IS 'process ID of the session that all of this one''s wait for a lock is due to, at the root of a chain of waits; 0: a prepared transaction; null: it does not wait';
 COMMENT ON COLUMN pool_monitor_sessions.query IS 'the current statement, or the last one if the session is not active';
@@ -396,7 +396,7 @@ COMMENT ON COLUMN pool_monitor_leaks.transaction_age IS 'time since xact_start';
 COMMENT ON COLUMN pool_monitor_leaks.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, or has others wait for an advisory lock, and started no statement for pool_monitor.leak_threshold';
 COMMENT ON COLUMN pool_monitor_leaks.idle_limit IS 'how long the session may stay in its state before pool_monitor ends it, null: for ever';
 COMMENT ON COLUMN pool_monitor_leaks.terminates_at IS 'when pool_monitor will end the session unless it becomes busy';
-COMMENT ON COLUMN pool_monitor_leaks.exempt IS 'why pool_monitor will not end the session';
+COMMENT ON COLUMN pool_monitor_leaks.exempt IS 'why pool_monitor will not end the session: superuser, own setting, exported snapshot, LISTEN, advisory lock, timeout 0, keep_idle or track_activities is off';
 COMMENT ON COLUMN pool_monitor_leaks.blocks IS 'how many processes wait for this session: for its locks or behind it in a queue, directly or through others';
 COMMENT ON COLUMN pool_monitor_leaks.blocked_by IS 'process ID of the session that all of this one''s wait for a lock is due to, at the root of a chain of waits; 0: a prepared transaction; null: it does not wait';
 COMMENT ON COLUMN pool_monitor_leaks.query IS 'the current statement, or the last one if the session is not active';
@@ -732,7 +732,7 @@ COMMENT ON COLUMN pool_monitor_terminations.state IS 'the state that the session
 COMMENT ON COLUMN pool_monitor_terminations.idle_for IS 'how long it had been in that state';
 COMMENT ON COLUMN pool_monitor_terminations.limit_applied IS 'the limit that it had exceeded';
 COMMENT ON COLUMN pool_monitor_terminations.pool IS 'the declared pool that it belonged to';
-COMMENT ON COLUMN pool_monitor_terminations.reason IS 'idle, idle in transaction, lifetime, or requested (by pool_monitor_terminate_idle)';
+COMMENT ON COLUMN pool_monitor_terminations.reason IS 'idle, idle in transaction, lifetime, or requested (by pool_monitor_terminate_idle or pool_monitor_terminate)';
 COMMENT ON COLUMN pool_monitor_terminations.outcome IS 'terminated, spared (it was not idle any more, or is exempt), dry run, or failed (it did not answer)';
 COMMENT ON COLUMN pool_monitor_terminations.detail IS 'why it was spared, or failed';
 
@@ -762,6 +762,18 @@ AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_monitor_terminate_idle(interval, text, name, name, integer, boolean) IS
 'end the sessions with that application name, database and role (null: any) that have been idle for longer than idle_for, the longest idle first and no more than max_sessions, without ever cutting a statement; with dry_run only say which; one row a session, with the columns of pool_monitor_terminations; who may call pg_terminate_backend() on a session may end it, and others are left out';
+
+CREATE FUNCTION pool_monitor_terminate(
+    pid integer,
+    force boolean DEFAULT false,
+    OUT outcome text,
+    OUT detail text
+)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 1;
+COMMENT ON FUNCTION pool_monitor_terminate(integer, boolean) IS
+'end the session with that process ID if it is idle or idle in transaction, without ever cutting a statement; returns the outcome (terminated, spared or failed) and why; one that listens or holds advisory locks is spared unless force; who may call pg_terminate_backend() on it may do so';
 
 --
 -- For applications

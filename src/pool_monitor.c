@@ -35,6 +35,7 @@
  *
  * session/, in every session; takes no lock when a transaction ends:
  *		session_stats		exact counts
+ *		end_answer			the answer to whoever asks the session to end
  *		listen_tracker		does it listen?
  *		own_settings		has it turned core's timeouts off?
  *
@@ -53,7 +54,8 @@
  *		ring, history		memory for the past
  *		incidents			when connections ran out, and who held them
  *		current_policy		the policy that is in force
- *		end_request			asking a session to end
+ *		end_request			asking a session to end: the protocol
+ *		requester			whoever asks
  *		terminations		the record of that
  *
  * pure/, plain functions over plain structs:

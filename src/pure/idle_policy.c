@@ -147,6 +147,38 @@ after(TimestampTz start, int64 milliseconds)
 	return start + milliseconds * 1000;
 }
 
+int64
+pmon_session_lifetime(int64 lifetime, int pid, TimestampTz backend_start)
+{
+	uint64		hash = ((uint64) backend_start ^ (uint32) pid) *
+	UINT64CONST(0x9E3779B97F4A7C15);
+
+	hash = (hash ^ (hash >> 32)) * UINT64CONST(0xD6E8FEB86659FD93);
+	hash ^= hash >> 32;
+
+	/* the lifetime is that of a setting, and so far below the largest one */
+	return lifetime + (int64) ((double) lifetime / 10 * (hash % 1000) / 1000);
+}
+
+/*
+ * When an idle session is to be ended for its lifetime: not between two
+ * statements of a busy one, if that can be helped.
+ */
+static TimestampTz
+lifetime_ends(const PmonIdlePolicy *policy, int64 limit,
+			  const PmonIdleSession *session, TimestampTz idle_since)
+{
+	TimestampTz connected = PmonCountsFrom(policy, session->backend_start);
+	int64		lifetime = pmon_session_lifetime(limit, session->pid,
+												 session->backend_start);
+	TimestampTz at = Max(after(connected, lifetime),
+						 after(idle_since, PMON_LIFETIME_IDLE));
+	TimestampTz late = Max(after(connected, 2 * lifetime),
+						   after(idle_since, PMON_LIFETIME_IDLE_LATE));
+
+	return Min(at, late);
+}
+
 /*
  * When the session is to be ended, and for which of its limits.  An idle
  * session has two, of which the earlier one counts.
@@ -175,10 +207,8 @@ find_limit(const PmonIdlePolicy *policy, const Limits *limits,
 	}
 	if (limits->lifetime > 0)
 	{
-		/* not before it was found idle */
-		TimestampTz connected = PmonCountsFrom(policy, session->backend_start);
-		TimestampTz at = Max(after(connected, limits->lifetime),
-							 session->state_change);
+		TimestampTz at = lifetime_ends(policy, limits->lifetime, session,
+									   idle_since);
 
 		if (session->ends_at == 0 || at < session->ends_at)
 		{

@@ -10,10 +10,15 @@
  * the global ones; 0 is never.  A pool whose idle limit is 0 has no lifetime
  * either, unless it says so.  It is due when it has been idle, or idle in
  * transaction, for longer than the limit, or when it is idle and was connected
- * longer ago than the lifetime.  Of those that are due, the longest idle are
- * ended first: no more at once than the policy says, no more than it takes to
- * come below the utilization that it asks for, and never so many that a pool
- * has fewer idle sessions left than it wants to keep.
+ * longer ago than the lifetime.  A lifetime is up to 10% longer than the limit,
+ * by session, so that sessions that were opened together do not end together;
+ * and it waits for a moment at which the session is not busy: until it has been
+ * idle for a second, or, after twice the lifetime, for a tenth of one.
+ *
+ * Of those that are due, the longest idle are ended first: no more at once than
+ * the policy says, no more than it takes to come below the utilization that it
+ * asks for, and never so many that a pool has fewer idle sessions left than it
+ * wants to keep.
  *
  * A session that has set core's timeout of its state to 0 for itself has said
  * that it must not be ended so; that goes for its lifetime too, which is a limit
@@ -102,6 +107,14 @@ typedef struct PmonIdleSession
 	/* decided by pmon_choose_sessions() */
 	bool		chosen;
 } PmonIdleSession;
+
+/* How long, in ms, a session is idle that ends for its lifetime, or twice it */
+#define PMON_LIFETIME_IDLE		1000
+#define PMON_LIFETIME_IDLE_LATE	100
+
+/* The lifetime of that very session, in ms, where the limit is that */
+extern int64 pmon_session_lifetime(int64 lifetime, int pid,
+								   TimestampTz backend_start);
 
 /* From when on a time that lasts since then counts */
 static inline TimestampTz

@@ -18,14 +18,12 @@
 #include "query/live_sessions.h"
 #include "query/result_set.h"
 #include "shared/current_policy.h"
-#include "shared/end_request.h"
+#include "shared/requester.h"
 #include "shared/terminations.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_terminations);
 PG_FUNCTION_INFO_V1(pool_monitor_terminate_idle);
-
-/* How long pool_monitor_terminate_idle() waits for all answers, in ms */
-#define ANSWER_TIME		5000
+PG_FUNCTION_INFO_V1(pool_monitor_terminate);
 
 /* The columns that only who may read a session sees */
 #define PRIVATE_COLUMNS		10
@@ -94,32 +92,17 @@ typedef struct Order
 	bool		dry_run;
 } Order;
 
-/* A request that it has made */
-typedef struct Request
-{
-	int			slot;
-	TimestampTz token;
-	PmonTermination record;
-	bool		settled;
-} Request;
-
 /* What one call does */
 typedef struct Call
 {
-	Order		order;
+	Order		order;			/* of pool_monitor_terminate_idle() */
+	bool		force;			/* of pool_monitor_terminate() */
 	PmonIdlePolicy policy;
 	PmonIdleSession *sessions;
 	int			nsessions;
-	Request    *requests;
+	PmonEnd    *ends;			/* those that the order is about */
 	int			n;
 } Call;
-
-typedef enum Settle
-{
-	SETTLE_ANSWERED,			/* what has been answered */
-	SETTLE_ALL,					/* the rest does not answer */
-	SETTLE_CANCELED				/* the rest is not wanted any more */
-} Settle;
 
 static void
 get_order(FunctionCallInfo fcinfo, Order *order)
@@ -196,37 +179,16 @@ is_candidate(const Order *order, const PmonIdleSession *session,
 		may_end(record->userid);
 }
 
-/* Settle requests.  Returns how many are left. */
+/* Settle what has been answered, or is overdue.  Returns how many are left. */
 static int
-settle(Call *call, Settle what)
+settle(PmonEnd *ends, int n)
 {
 	int			open = 0;
 
-	for (int i = 0; i < call->n; i++)
+	for (int i = 0; i < n; i++)
 	{
-		Request    *request = &call->requests[i];
-		PmonRequest answer;
-		PmonOutcome outcome;
-		const char *detail;
-
-		if (request->settled)
-			continue;
-		answer = what == SETTLE_ANSWERED ?
-			pmon_request_answer(request->slot, request->token) :
-			pmon_withdraw_request(request->slot, request->token);
-		if (answer == PMON_REQUEST_REQUESTED && what == SETTLE_ANSWERED)
-		{
+		if (ends[i].open && !pmon_settle(&ends[i]))
 			open++;
-			continue;
-		}
-		request->settled = true;
-		outcome = pmon_outcome(answer, &detail);
-		if (answer == PMON_REQUEST_REQUESTED && what == SETTLE_CANCELED)
-		{
-			outcome = PMON_OUTCOME_SPARED;
-			detail = "the request was withdrawn";
-		}
-		pmon_finish_record(&request->record, outcome, detail);
 	}
 	return open;
 }
@@ -239,30 +201,29 @@ withdraw_all(int code, Datum arg)
 
 	/* a log line must not end it */
 	HOLD_INTERRUPTS();
-	settle(call, SETTLE_CANCELED);
+	for (int i = 0; i < call->n; i++)
+	{
+		if (call->ends[i].open)
+			pmon_withdraw(&call->ends[i]);
+	}
 	RESUME_INTERRUPTS();
 }
 
-/* Ask one session to end, or record why it is not asked. */
+/*
+ * Ask one session to end, or say why it is not asked.  What is only said is in
+ * the result, and nowhere else: who may call this must not be able to fill the
+ * record, or the log, without ending anything.
+ */
 static void
-request_end(const Order *order, const PmonIdleSession *session,
-			Request *request)
+request_end(const Order *order, const PmonIdleSession *session, PmonEnd *end)
 {
 	if (session->exempt != PMON_EXEMPT_NONE)
-		pmon_finish_record(&request->record, PMON_OUTCOME_SPARED,
+		pmon_finish_record(&end->record, PMON_OUTCOME_SPARED,
 						   pmon_exemption_name(session->exempt));
 	else if (order->dry_run)
-		pmon_finish_record(&request->record, PMON_OUTCOME_DRY_RUN, NULL);
-	else if (pmon_request_end(session->slot, session->pid,
-							  session->state_change, MyLatch))
-	{
-		request->slot = session->slot;
-		request->token = session->state_change;
-		request->settled = false;
-	}
+		pmon_finish_record(&end->record, PMON_OUTCOME_DRY_RUN, NULL);
 	else
-		pmon_finish_record(&request->record, PMON_OUTCOME_SPARED,
-						   "the session is ending, or has ended");
+		(void) pmon_ask(end, session->slot, session->state_change);
 }
 
 static void
@@ -273,19 +234,18 @@ request_all(Call *call)
 	for (int i = 0; i < call->nsessions; i++)
 	{
 		PmonIdleSession *session = &call->sessions[i];
-		Request    *request = &call->requests[call->n];
+		PmonEnd    *end = &call->ends[call->n];
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_candidate(&call->order, session, &call->policy, &request->record))
+		if (!is_candidate(&call->order, session, &call->policy, &end->record))
 			continue;
 		if (session->exempt == PMON_EXEMPT_NONE &&
 			call->order.max_sessions >= 0 && asked >= call->order.max_sessions)
 			continue;
 
 		/* it counts before anything can go wrong */
-		request->settled = true;
 		call->n++;
-		request_end(&call->order, session, request);
+		request_end(&call->order, session, end);
 		if (session->exempt == PMON_EXEMPT_NONE)
 			asked++;
 	}
@@ -295,18 +255,27 @@ request_all(Call *call)
 static void
 wait_for_answers(Call *call)
 {
-	TimestampTz start = GetCurrentTimestamp();
 	uint32		wait_event = PmonWaitEvent("PoolMonitorTerminateIdle");
 
-	while (settle(call, SETTLE_ANSWERED) > 0 &&
-		   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), ANSWER_TIME))
+	while (settle(call->ends, call->n) > 0)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 100, wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
-	settle(call, SETTLE_ALL);
+}
+
+/* Make the requests of a call, and see them through. */
+static void
+carry_out(Call *call, void (*make_requests) (Call *))
+{
+	PG_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(call));
+	{
+		make_requests(call);
+		wait_for_answers(call);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(call));
 }
 
 Datum
@@ -323,16 +292,120 @@ pool_monitor_terminate_idle(PG_FUNCTION_ARGS)
 	get_order_policy(&call->order, &call->policy, pools);
 	call->sessions = pmon_judge_live(pmon_read_live(false), &call->policy,
 									 &call->nsessions);
-	call->requests = palloc0(sizeof(Request) * Max(call->nsessions, 1));
-
-	PG_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(call));
-	{
-		request_all(call);
-		wait_for_answers(call);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(withdraw_all, PointerGetDatum(call));
-
+	call->ends = palloc0(sizeof(PmonEnd) * Max(call->nsessions, 1));
+	carry_out(call, request_all);
 	for (int i = 0; i < call->n; i++)
-		add_record_row(fcinfo, &call->requests[i].record);
+		add_record_row(fcinfo, &call->ends[i].record);
+	return (Datum) 0;
+}
+
+/*
+ * The policy for an end by pid: whatever the age, the pool and the role, but
+ * what a session holds or has said exempts it.
+ */
+static void
+get_pid_policy(PmonIdlePolicy *policy, PmonPools *pools)
+{
+	pmon_get_policy(policy, GetCurrentTimestamp());
+	memcpy(pools, policy->pools, PMON_POOLS_SIZE(policy->pools->npools));
+	for (int i = 0; i < pools->npools; i++)
+	{
+		pools->pools[i].idle_timeout = -1;
+		pools->pools[i].idle_in_transaction_timeout = -1;
+		pools->pools[i].max_lifetime = -1;
+		pools->pools[i].keep_idle = 0;
+	}
+	policy->pools = pools;
+	policy->idle_timeout = policy->idle_in_transaction_timeout = 1;
+	policy->max_lifetime = 0;
+	policy->terminate_superusers = true;
+}
+
+/* Is that a reason that "force" overrides? */
+static bool
+can_be_forced(PmonExemption exempt)
+{
+	return exempt == PMON_EXEMPT_LISTEN || exempt == PMON_EXEMPT_ADVISORY_LOCK;
+}
+
+/* Ask the one session that is left in the call. */
+static void
+request_one(Call *call)
+{
+	PmonIdleSession *session = &call->sessions[0];
+	PmonEnd    *end = &call->ends[0];
+
+	if (session->exempt != PMON_EXEMPT_NONE &&
+		!(call->force && can_be_forced(session->exempt)))
+		pmon_finish_record(&end->record, PMON_OUTCOME_SPARED,
+						   pmon_exemption_name(session->exempt));
+	else if (session->reason == PMON_END_NONE)
+		pmon_finish_record(&end->record, PMON_OUTCOME_SPARED,
+						   "the session is busy, or has been");
+	else
+	{
+		end->record.reason = PMON_END_REQUESTED;
+		end->record.limit_applied = 0;
+		call->n = 1;
+		(void) pmon_ask(end, session->slot, session->state_change);
+	}
+}
+
+/* Leave only the session with that pid in the call; false if there is none. */
+static bool
+find_pid(Call *call, int pid)
+{
+	for (int i = 0; i < call->nsessions; i++)
+	{
+		if (call->sessions[i].pid != pid)
+			continue;
+		call->sessions[0] = call->sessions[i];
+		call->nsessions = 1;
+		return true;
+	}
+	return false;
+}
+
+static void
+add_outcome(FunctionCallInfo fcinfo, PmonOutcome outcome, const char *detail)
+{
+	PmonRow		row = {0};
+
+	pmon_put_text(&row, pmon_outcome_name(outcome));
+	pmon_put_text(&row, detail[0] != '\0' ? detail : NULL);
+	pmon_add_row(fcinfo, &row);
+}
+
+Datum
+pool_monitor_terminate(PG_FUNCTION_ARGS)
+{
+	Call	   *call = palloc0(sizeof(Call));
+	PmonPools  *pools;
+	PmonTermination record;
+
+	pmon_require_loaded();
+	InitMaterializedSRF(fcinfo, 0);
+
+	pools = palloc(PMON_POOLS_SIZE(PMON_MAX_POOLS));
+	get_pid_policy(&call->policy, pools);
+	call->force = PG_GETARG_BOOL(1);
+	call->sessions = pmon_judge_live(pmon_read_live(false), &call->policy,
+									 &call->nsessions);
+	if (!find_pid(call, PG_GETARG_INT32(0)) ||
+		!pmon_start_record(&record, &call->sessions[0], pools, call->policy.now))
+	{
+		add_outcome(fcinfo, PMON_OUTCOME_FAILED, "there is no session with that process ID");
+		return (Datum) 0;
+	}
+	if (!may_end(record.userid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to terminate session with PID %d", record.pid),
+				 errhint("Who may call pg_terminate_backend() on it may do so.")));
+
+	call->ends = palloc0(sizeof(PmonEnd));
+	call->ends[0].record = record;
+	carry_out(call, request_one);
+	add_outcome(fcinfo, call->ends[0].record.outcome, call->ends[0].record.detail);
 	return (Datum) 0;
 }

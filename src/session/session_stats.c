@@ -47,7 +47,7 @@
 #include "session/listen_tracker.h"
 #include "session/own_settings.h"
 #include "session/session_stats.h"
-#include "shared/end_request.h"
+#include "session/end_answer.h"
 #include "shared/groups.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"

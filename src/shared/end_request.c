@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * end_request.c
- *	  Asking a session to end, which it does only if it is still idle.
+ *	  Asking a session to end: the protocol between who asks and the session.
+ *
+ * See end_request.h for the states.  Every change of the word is one atomic
+ * operation, and so a full barrier.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,259 +12,143 @@
 #include "compat.h"
 
 #include <signal.h>
-#include <sys/socket.h>
-
-#include "access/xact.h"
-#include "libpq/libpq.h"
-#include "storage/latch.h"
-#include "storage/procsignal.h"
-#include "utils/snapmgr.h"
 
 #include "shared/end_request.h"
-#include "shared/shared_state.h"
-#include "shared/slots.h"
 
-static PmonSlot *my_slot = NULL;
-
-/* Set when the session has accepted, with the setting that it changed */
-static volatile sig_atomic_t accepted = false;
-static int *changed_setting = NULL;
-
-/* Is a byte of a next message there, or has the client gone? */
+/* Change the word from one state to another; false if it has changed since. */
 static bool
-input_has_arrived(void)
+change(PmonEndSlot *slot, uint64 word, PmonAnswer to)
 {
-	char		byte;
+	uint64		expected = word;
 
-	if (PmonInputIsBuffered())
-		return true;
-	return recv(MyProcPort->sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-		(errno != EAGAIN && errno != EWOULDBLOCK);
+	return pg_atomic_compare_exchange_u64(&slot->word, &expected,
+										  (word & ~PMON_END_STATE) | to);
 }
 
-/*
- * Has the session said, or shown, that it must not be ended in this state?
- * Who asks has looked for it, but may have looked just before it was so.
- */
-static bool
-is_exempt(bool idle)
+void
+pmon_open_end_slot(PmonEndSlot *slot, int pid)
 {
-	uint8		own_timeout = idle ? PMON_OWN_IDLE_TIMEOUT :
-	PMON_OWN_IN_TRANSACTION_TIMEOUT;
-
-	return (my_slot->own_timeouts & own_timeout) != 0 ||
-		XactHasExportedSnapshots();
+	pg_atomic_write_u32(&slot->pid, (uint32) pid);
+	pg_atomic_fetch_or_u64(&slot->word, PMON_END_OPEN);
 }
 
-/*
- * Is the session still in the idle period that the requester saw, and nowhere
- * else than waiting for its client?  Runs in a signal handler: it may be in
- * the middle of anything, so every condition is looked at, the cheap first.
- */
-static PmonRequest
-decide(void)
+bool
+pmon_read_request(PmonEndSlot *slot, PmonEndQuestion *question)
 {
-	volatile PgBackendStatus *entry = MyBEEntry;
-	bool		idle;
+	question->word = pg_atomic_read_u64(&slot->word);
+	if (PmonEndState(question->word) != PMON_ANSWER_REQUESTED)
+		return false;
 
-	if (accepted || proc_exit_inprogress || ProcDiePending)
-		return PMON_REQUEST_SPARED_EXITING;
-
-	/* without the last one we are not reading a message's first byte */
-	if (InterruptHoldoffCount != 0 || CritSectionCount != 0 ||
-		QueryCancelHoldoffCount == 0)
-		return PMON_REQUEST_SPARED_BUSY;
-
-	if (entry == NULL || (entry->st_changecount & 1) != 0 ||
-		!pq_is_reading_msg())
-		return PMON_REQUEST_SPARED_STATE;
-
-	idle = entry->st_state == STATE_IDLE;
-	if (!idle && entry->st_state != STATE_IDLEINTRANSACTION &&
-		entry->st_state != STATE_IDLEINTRANSACTION_ABORTED)
-		return PMON_REQUEST_SPARED_STATE;
-	if ((uint64) entry->st_state_start_timestamp !=
-		pg_atomic_read_u64(&my_slot->request_token))
-		return PMON_REQUEST_SPARED_STATE;
-	if (is_exempt(idle))
-		return PMON_REQUEST_SPARED_EXEMPT;
-
-	/* it may be catching up with notifications */
-	if (idle && IsTransactionOrTransactionBlock())
-		return PMON_REQUEST_SPARED_BUSY;
-
-	if (MyProc->wait_event_info != WAIT_EVENT_CLIENT_READ)
-		return PMON_REQUEST_SPARED_BUSY;
-	if (input_has_arrived())
-		return PMON_REQUEST_SPARED_INPUT;
-	return PMON_REQUEST_ACCEPTED;
-}
-
-/* Make one of core's idle timeouts fire; its setting must not be 0 then. */
-static void
-fire(int *setting, volatile sig_atomic_t *pending)
-{
-	if (*setting == 0)
-	{
-		changed_setting = setting;
-		*setting = 1;
-	}
-	*pending = true;
-	InterruptPending = true;
-}
-
-/* Answer a request, if there is one. */
-static void
-answer_request(void)
-{
-	uint32		expected = PMON_REQUEST_REQUESTED;
-	PmonRequest answer;
-	uint64		token;
-	Latch	   *requester;
-
-	if (my_slot == NULL ||
-		pg_atomic_read_u32(&my_slot->request) != PMON_REQUEST_REQUESTED)
-		return;
-
-	/* the token was written before the request */
+	/* if any of this is of another request, so is the word by then */
 	pg_read_barrier();
-	answer = decide();
-	requester = my_slot->requester;
-	token = pg_atomic_read_u64(&my_slot->request_token);
-	if (!pg_atomic_compare_exchange_u32(&my_slot->request, &expected, answer))
-		return;					/* withdrawn */
-
-	if (answer == PMON_REQUEST_ACCEPTED)
-	{
-		accepted = true;
-		pg_atomic_write_u64(&my_slot->accepted_token, token);
-		if (MyBEEntry->st_state == STATE_IDLE)
-			fire(&IdleSessionTimeout, &IdleSessionTimeoutPending);
-		else
-			fire(&IdleInTransactionSessionTimeout,
-				 &IdleInTransactionSessionTimeoutPending);
-		SetLatch(MyLatch);
-	}
-	if (requester != NULL)
-		SetLatch(requester);
-}
-
-static void
-sigusr1_handler(SIGNAL_ARGS)
-{
-	int			save_errno = errno;
-
-	PmonCallProcsignalHandler();
-	answer_request();
-	errno = save_errno;
-}
-
-void
-pmon_accept_requests(int slot)
-{
-	my_slot = &pmon_slots[slot];
-	pg_atomic_write_u32(&my_slot->request, PMON_REQUEST_NONE);
-	pqsignal(SIGUSR1, sigusr1_handler);
-}
-
-void
-pmon_refuse_requests(void)
-{
-	PmonSlot   *slot = my_slot;
-
-	/* no more answers from the handler */
-	my_slot = NULL;
-	/* whatever it was: who is about to ask is refused too */
-	if (pg_atomic_exchange_u32(&slot->request, PMON_REQUEST_SPARED_EXITING) ==
-		PMON_REQUEST_REQUESTED && slot->requester != NULL)
-		SetLatch(slot->requester);
-}
-
-bool
-pmon_has_accepted(void)
-{
-	return accepted;
-}
-
-void
-pmon_call_off_accepted(void)
-{
-	if (likely(!accepted) || proc_exit_inprogress)
-		return;
-
-	accepted = false;
-	IdleSessionTimeoutPending = false;
-	IdleInTransactionSessionTimeoutPending = false;
-	if (changed_setting != NULL)
-		*changed_setting = 0;
-	changed_setting = NULL;
-	pg_atomic_fetch_add_u64(&pmon->lost_accepts, 1);
-	if (my_slot != NULL)
-		pg_atomic_write_u32(&my_slot->request, PMON_REQUEST_NONE);
-	ereport(LOG,
-			(errmsg("the end of this idle session was called off, since a statement has started")));
-}
-
-/* Change the request from one state to another; false if it is in neither. */
-static bool
-change_request(int slot, PmonRequest from, PmonRequest to)
-{
-	uint32		expected = from;
-
-	return pg_atomic_compare_exchange_u32(&pmon_slots[slot].request,
-										  &expected, to);
-}
-
-bool
-pmon_request_end(int slot, int pid, TimestampTz token, Latch *latch)
-{
-	PmonSlot   *session = &pmon_slots[slot];
-
-	if (!change_request(slot, PMON_REQUEST_NONE, PMON_REQUEST_CLAIMED))
-		return false;
-
-	session->requester = latch;
-	pg_atomic_write_u64(&session->request_token, (uint64) token);
-	pg_write_barrier();
-	if (!change_request(slot, PMON_REQUEST_CLAIMED, PMON_REQUEST_REQUESTED))
-		return false;			/* the slot has gone to another session */
-
-	/* as late as can be: the process may be another one soon */
-	if (*((volatile int *) &session->pid) != pid || kill(pid, SIGUSR1) != 0)
-	{
-		change_request(slot, PMON_REQUEST_REQUESTED, PMON_REQUEST_NONE);
-		return false;
-	}
+	question->token = (TimestampTz) pg_atomic_read_u64(&slot->token);
+	question->asked = (int) pg_atomic_read_u32(&slot->asked);
+	question->latch = (Latch *) (uintptr_t) pg_atomic_read_u64(&slot->latch);
 	return true;
 }
 
-PmonRequest
-pmon_request_answer(int slot, TimestampTz token)
+bool
+pmon_answer_request(PmonEndSlot *slot, const PmonEndQuestion *question,
+					PmonAnswer answer)
 {
-	PmonSlot   *session = &pmon_slots[slot];
-	PmonRequest answer = pg_atomic_read_u32(&session->request);
+	uint64		expected = question->word;
+	uint64		to = (question->word & ~PMON_END_STATE) | answer;
 
-	/* it may have exited since, and another session have the slot */
-	pg_read_barrier();
-	if (pg_atomic_read_u64(&session->accepted_token) == (uint64) token)
-		return PMON_REQUEST_ACCEPTED;
-	if (pg_atomic_read_u64(&session->request_token) != (uint64) token)
-		return PMON_REQUEST_SPARED_EXITING;
-
-	/* who has accepted may not have noted the token yet */
-	if (answer == PMON_REQUEST_REQUESTED || answer == PMON_REQUEST_ACCEPTED)
-		return answer;
-	if (answer > PMON_REQUEST_ACCEPTED && change_request(slot, answer, PMON_REQUEST_NONE))
-		return answer;
-
-	/* it ended in another way, without an answer */
-	return PMON_REQUEST_SPARED_EXITING;
+	/* who ends takes no more requests */
+	if (answer == PMON_ANSWER_ACCEPTED)
+		to &= ~PMON_END_OPEN;
+	return pg_atomic_compare_exchange_u64(&slot->word, &expected, to);
 }
 
-PmonRequest
-pmon_withdraw_request(int slot, TimestampTz token)
+void
+pmon_call_off_end(PmonEndSlot *slot, const PmonEndQuestion *accepted)
 {
-	if (change_request(slot, PMON_REQUEST_REQUESTED, PMON_REQUEST_NONE))
-		return PMON_REQUEST_REQUESTED;
-	return pmon_request_answer(slot, token);
+	uint64		word = (accepted->word & ~(PMON_END_STATE | PMON_END_OPEN)) |
+	PMON_ANSWER_ACCEPTED;
+
+	/* where the requester has read it already, he was told too much */
+	(void) change(slot, word, PMON_ANSWER_SPARED_BUSY);
+	pg_atomic_fetch_or_u64(&slot->word, PMON_END_OPEN);
+}
+
+Latch *
+pmon_close_end_slot(PmonEndSlot *slot)
+{
+	PmonEndQuestion question;
+
+	pg_atomic_write_u32(&slot->pid, 0);
+	pg_atomic_fetch_and_u64(&slot->word, ~PMON_END_OPEN);
+
+	/* nobody can ask any more; who has asked may only withdraw */
+	if (pmon_read_request(slot, &question) &&
+		pmon_answer_request(slot, &question, PMON_ANSWER_SPARED_EXITING))
+		return question.latch;
+	return NULL;
+}
+
+PmonAnswer
+pmon_request_end(PmonEndSlot *slot, int pid, TimestampTz token, Latch *latch)
+{
+	uint64		word = pg_atomic_read_u64(&slot->word);
+	uint64		claimed;
+
+	if (PmonEndState(word) != PMON_ANSWER_FREE)
+		return PMON_ANSWER_OTHER_ASKS;
+	if ((word & PMON_END_OPEN) == 0)
+		return PMON_ANSWER_SPARED_EXITING;
+	claimed = (word + PMON_END_NUMBER) | PMON_ANSWER_CLAIMED;
+	if (!pg_atomic_compare_exchange_u64(&slot->word, &word, claimed))
+		return (word & PMON_END_OPEN) != 0 ?
+			PMON_ANSWER_OTHER_ASKS : PMON_ANSWER_SPARED_EXITING;
+
+	pg_atomic_write_u32(&slot->asked, (uint32) pid);
+	pg_atomic_write_u64(&slot->token, (uint64) token);
+	pg_atomic_write_u64(&slot->latch, (uint64) (uintptr_t) latch);
+	if (!change(slot, claimed, PMON_ANSWER_REQUESTED))
+	{
+		/* it has closed, and the slot may be open again for the next one */
+		pg_atomic_fetch_and_u64(&slot->word, ~PMON_END_STATE);
+		return PMON_ANSWER_SPARED_EXITING;
+	}
+
+	/* as late as can be: the process may be another one soon */
+	if (pg_atomic_read_u32(&slot->pid) != (uint32) pid ||
+		kill(pid, SIGUSR1) != 0)
+	{
+		PmonAnswer	answer = pmon_withdraw_request(slot);
+
+		return answer == PMON_ANSWER_REQUESTED ?
+			PMON_ANSWER_SPARED_EXITING : answer;
+	}
+	return PMON_ANSWER_REQUESTED;
+}
+
+PmonAnswer
+pmon_request_answer(PmonEndSlot *slot)
+{
+	PmonAnswer	answer = PmonEndState(pg_atomic_read_u64(&slot->word));
+
+	if (answer == PMON_ANSWER_REQUESTED)
+		return answer;
+
+	/* the session may call an end off, or the slot open or close, meanwhile */
+	return PmonEndState(pg_atomic_fetch_and_u64(&slot->word, ~PMON_END_STATE));
+}
+
+PmonAnswer
+pmon_withdraw_request(PmonEndSlot *slot)
+{
+	uint64		word;
+
+	/*
+	 * It fails when the session answers, or when the slot opens or closes:
+	 * each at most once before the session's next step is the other one.
+	 */
+	do
+	{
+		word = pg_atomic_read_u64(&slot->word);
+		if (PmonEndState(word) != PMON_ANSWER_REQUESTED)
+			return pmon_request_answer(slot);
+	} while (!change(slot, word, PMON_ANSWER_FREE));
+	return PMON_ANSWER_REQUESTED;
 }

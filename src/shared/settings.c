@@ -94,8 +94,8 @@ define_limit_settings(void)
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("pool_monitor.max_lifetime",
-							"Ends sessions that were connected longer ago, when they are next found idle.",
-							"0 turns this off.",
+							"Ends sessions that were connected longer ago, when they have been idle for a second.",
+							"By session, up to 10% more. After twice that time a tenth of a second does. 0 turns this off.",
 							&pmon_max_lifetime,
 							0, 0, INT_MAX,
 							PGC_SIGHUP,

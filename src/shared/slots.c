@@ -56,9 +56,7 @@ init_slots(void)
 {
 	for (int i = 0; i < pmon->max_backends; i++)
 	{
-		pg_atomic_init_u32(&pmon_slots[i].request, 0);
-		pg_atomic_init_u64(&pmon_slots[i].request_token, 0);
-		pg_atomic_init_u64(&pmon_slots[i].accepted_token, 0);
+		PmonInitEndSlot(&pmon_slots[i].end);
 		pmon_init_hold_counters(&pmon_slots[i].hold);
 	}
 }

@@ -13,9 +13,8 @@
 #ifndef PMON_SLOTS_H
 #define PMON_SLOTS_H
 
-#include "storage/latch.h"
-
 #include "pure/client_network.h"
+#include "shared/end_request.h"
 #include "shared/hold_counters.h"
 #include "shared/shared_state.h"
 
@@ -67,11 +66,7 @@ typedef struct PmonSlot
 	 */
 	pg_atomic_uint64 failed_xact_start;
 
-	/* a request to end the session; see end_request.h */
-	pg_atomic_uint32 request;
-	pg_atomic_uint64 request_token;
-	pg_atomic_uint64 accepted_token;
-	Latch	   *volatile requester;
+	PmonEndSlot end;			/* see end_request.h */
 
 	PmonHoldCounters hold;
 } PmonSlot;

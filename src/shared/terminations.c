@@ -8,10 +8,10 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "shared/end_request.h"
 #include "shared/status_array.h"
 #include "shared/terminations.h"
 
@@ -49,38 +49,6 @@ const char *
 pmon_outcome_name(PmonOutcome outcome)
 {
 	return outcome_names[outcome];
-}
-
-PmonOutcome
-pmon_outcome(int answer, const char **detail)
-{
-	*detail = NULL;
-	switch ((PmonRequest) answer)
-	{
-		case PMON_REQUEST_ACCEPTED:
-			return PMON_OUTCOME_TERMINATED;
-		case PMON_REQUEST_SPARED_STATE:
-			*detail = "the session is busy, or has been";
-			return PMON_OUTCOME_SPARED;
-		case PMON_REQUEST_SPARED_EXEMPT:
-			*detail = "the session has become exempt";
-			return PMON_OUTCOME_SPARED;
-		case PMON_REQUEST_SPARED_INPUT:
-			*detail = "the client has sent its next message";
-			return PMON_OUTCOME_SPARED;
-		case PMON_REQUEST_SPARED_EXITING:
-			*detail = "the session is ending, or has ended";
-			return PMON_OUTCOME_SPARED;
-		case PMON_REQUEST_SPARED_BUSY:
-			*detail = "the session could not be interrupted";
-			return PMON_OUTCOME_SPARED;
-		case PMON_REQUEST_NONE:
-		case PMON_REQUEST_CLAIMED:
-		case PMON_REQUEST_REQUESTED:
-			break;
-	}
-	*detail = "the session did not answer";
-	return PMON_OUTCOME_FAILED;
 }
 
 bool
@@ -135,11 +103,76 @@ log_record(const PmonTermination *record)
 					   record->detail)));
 }
 
-/* Keep a record.  Wants the lock. */
-static void
-keep_record(const PmonTermination *record)
+/* How many records each role's sessions have: a hash table of fixed size */
+#define ROLE_PLACES		2048
+
+typedef struct RoleCount
 {
-	pmon_terminations->records[pmon_terminations->recorded++ % PMON_MAX_TERMINATIONS] = *record;
+	Oid			userid;
+	int			n;				/* 0: an unused place */
+} RoleCount;
+
+static RoleCount roles[ROLE_PLACES];
+
+/* The count of a role.  There are more places than records. */
+static RoleCount *
+role_count(Oid userid)
+{
+	uint32		place = murmurhash32(userid) % ROLE_PLACES;
+
+	while (roles[place].n > 0 && roles[place].userid != userid)
+		place = (place + 1) % ROLE_PLACES;
+	roles[place].userid = userid;
+	return &roles[place];
+}
+
+/*
+ * The record that is given up for one about that role: the oldest one of who
+ * has the most, which the newcomer is if he would have as many.
+ */
+static int
+find_victim(Oid userid)
+{
+	int			most = 0;
+	int			own;
+	int			victim = PMON_NONE;
+
+	memset(roles, 0, sizeof(roles));
+	for (int i = 0; i < pmon_terminations->n; i++)
+	{
+		RoleCount  *count = role_count(pmon_terminations->records[i].userid);
+
+		count->n++;
+		most = Max(most, count->n);
+	}
+	own = role_count(userid)->n;
+
+	for (int i = 0; i < pmon_terminations->n; i++)
+	{
+		Oid			other = pmon_terminations->records[i].userid;
+
+		if (own > 0 && own + 1 >= most ? other != userid :
+			role_count(other)->n < most)
+			continue;
+		if (victim == PMON_NONE ||
+			pmon_terminations->numbers[i] < pmon_terminations->numbers[victim])
+			victim = i;
+	}
+	return victim;
+}
+
+/* Put a record to the others.  Wants the lock. */
+static void
+put_record(const PmonTermination *record)
+{
+	int			place;
+
+	if (pmon_terminations->n < PMON_MAX_TERMINATIONS)
+		place = pmon_terminations->n++;
+	else
+		place = find_victim(record->userid);
+	pmon_terminations->numbers[place] = ++pmon_terminations->recorded;
+	pmon_terminations->records[place] = *record;
 }
 
 void
@@ -149,26 +182,56 @@ pmon_finish_record(PmonTermination *record, PmonOutcome outcome,
 	record->outcome = outcome;
 	if (detail != NULL)
 		snprintf(record->detail, sizeof(record->detail), "%s", detail);
+}
 
+void
+pmon_keep_record(const PmonTermination *record)
+{
 	LWLockAcquire(PmonTerminationLock(), LW_EXCLUSIVE);
-	keep_record(record);
+	put_record(record);
 	LWLockRelease(PmonTerminationLock());
 
 	log_record(record);
 }
 
+/* A record's number, and its place */
+typedef struct Numbered
+{
+	uint64		number;
+	int			place;
+} Numbered;
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	const Numbered *left = a;
+	const Numbered *right = b;
+
+	return left->number < right->number ? -1 : 1;
+}
+
 PmonTermination *
 pmon_copy_terminations(int *n)
 {
+	PmonTermination *unordered = palloc(sizeof(PmonTermination) * PMON_MAX_TERMINATIONS);
 	PmonTermination *copies = palloc(sizeof(PmonTermination) * PMON_MAX_TERMINATIONS);
-	uint64		recorded;
+	Numbered   *order = palloc(sizeof(Numbered) * PMON_MAX_TERMINATIONS);
 
 	LWLockAcquire(PmonTerminationLock(), LW_SHARED);
-	recorded = pmon_terminations->recorded;
-	*n = (int) Min(recorded, PMON_MAX_TERMINATIONS);
+	*n = pmon_terminations->n;
+	memcpy(unordered, pmon_terminations->records, sizeof(PmonTermination) * *n);
 	for (int i = 0; i < *n; i++)
-		copies[i] = pmon_terminations->records[(recorded - *n + i) % PMON_MAX_TERMINATIONS];
+		order[i] = (Numbered)
+	{
+		.number = pmon_terminations->numbers[i],.place = i
+	};
 	LWLockRelease(PmonTerminationLock());
+
+	qsort(order, *n, sizeof(Numbered), compare_numbers);
+	for (int i = 0; i < *n; i++)
+		copies[i] = unordered[order[i].place];
+	pfree(unordered);
+	pfree(order);
 	return copies;
 }
 
@@ -185,13 +248,13 @@ pmon_restore_termination(const PmonTermination *saved)
 	record.application_name[NAMEDATALEN - 1] = '\0';
 	record.pool[NAMEDATALEN - 1] = '\0';
 	record.detail[sizeof(record.detail) - 1] = '\0';
-	keep_record(&record);
+	put_record(&record);
 }
 
 void
 pmon_reset_terminations(void)
 {
 	LWLockAcquire(PmonTerminationLock(), LW_EXCLUSIVE);
-	pmon_terminations->recorded = 0;
+	pmon_terminations->n = 0;
 	LWLockRelease(PmonTerminationLock());
 }

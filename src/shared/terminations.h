@@ -4,7 +4,9 @@
  *	  The record of sessions that were ended, or spared, or would have been.
  *
  * The last PMON_MAX_TERMINATIONS decisions are kept, under a lock of their
- * own, PmonTerminationLock().
+ * own, PmonTerminationLock().  Where that is not enough, the role whose sessions
+ * have the most records loses its oldest one, so that nobody, however busy or
+ * malicious, can push out what concerns others who have fewer.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,7 +46,10 @@ typedef struct PmonTermination
 
 typedef struct PmonTerminations
 {
-	uint64		recorded;		/* in all; the next one's place follows */
+	uint64		recorded;		/* in all */
+	int			n;				/* places in use, from the first on */
+	uint64		numbers[PMON_MAX_TERMINATIONS]; /* of records, from 1 on:
+												 * their order */
 	PmonTermination records[PMON_MAX_TERMINATIONS];
 } PmonTerminations;
 
@@ -66,15 +71,12 @@ extern bool pmon_start_record(PmonTermination *record,
 							  const PmonIdleSession *session,
 							  const PmonPools *pools, TimestampTz now);
 
-/*
- * Finish it with its outcome, keep it, and tell the server log.  detail may be
- * NULL.  Takes the lock.
- */
+/* Finish it with its outcome; detail may be NULL. */
 extern void pmon_finish_record(PmonTermination *record, PmonOutcome outcome,
 							   const char *detail);
 
-/* The outcome of a request, by its answer, and why; NULL: nothing to say */
-extern PmonOutcome pmon_outcome(int answer, const char **detail);
+/* Keep a record that is finished, and tell the server log.  Takes the lock. */
+extern void pmon_keep_record(const PmonTermination *record);
 
 /* What SQL shows */
 extern const char *pmon_outcome_name(PmonOutcome outcome);

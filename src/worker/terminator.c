@@ -4,12 +4,10 @@
  *	  Ends idle sessions by policy: the worker's part.
  *
  * A session that was asked answers within a moment, and sets our latch.  One
- * that never answers (another library has taken its signal handler) is not
- * asked again for the same idle period, and never ended in any other way.
+ * that never answers is not asked again for the same idle period.
  *
  * In a dry run a session is recorded once for each idle period, and then
- * treated as if it were gone.  One that is spared may be asked again, but it
- * is recorded once for each idle period too.
+ * treated as if it were gone.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,12 +17,11 @@
 #include <math.h>
 
 #include "port/pg_bitutils.h"
-#include "portability/instr_time.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "shared/current_policy.h"
-#include "shared/end_request.h"
+#include "shared/requester.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
 #include "shared/slots.h"
@@ -33,27 +30,15 @@
 #include "worker/pool_tracker.h"
 #include "worker/terminator.h"
 
-/* A request that is not answered within this time has failed */
-#define ANSWER_TIME		(5 * USECS_PER_SEC)
-
 /* The clock was set if it differs from the monotonic one by so much more */
 #define CLOCK_STEP		USECS_PER_SEC
 
-/* A request on its way */
-typedef struct Request
-{
-	TimestampTz token;
-	TimestampTz requested_at;
-	PmonTermination record;
-	int			slot;
-} Request;
-
 static PmonIdleSession *sessions;	/* room for every backend */
-static Request *requests;		/* likewise */
+static PmonEnd *requests;		/* likewise: those on their way */
 static int	nrequests = 0;
-static TimestampTz *failed;		/* by slot: the idle period not to ask about */
-static TimestampTz *dry_run;	/* by slot: the idle period that is recorded */
-static TimestampTz *spared;		/* likewise */
+static TimestampTz *leaving;	/* by slot: the idle period that it will end */
+static TimestampTz *failed;		/* likewise: that we need not ask about */
+static TimestampTz *dry_run;	/* likewise: that is recorded */
 static TimestampTz *locked;		/* likewise: an advisory lock was found in it */
 static TimestampTz *exported;	/* likewise: an exported snapshot */
 static MemoryContext lock_context;
@@ -62,24 +47,15 @@ void
 pmon_termination_init(void)
 {
 	sessions = palloc(sizeof(PmonIdleSession) * pmon->max_backends);
-	requests = palloc(sizeof(Request) * pmon->max_backends);
+	requests = palloc(sizeof(PmonEnd) * pmon->max_backends);
+	leaving = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	failed = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	dry_run = palloc0(sizeof(TimestampTz) * pmon->max_backends);
-	spared = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	locked = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	exported = palloc0(sizeof(TimestampTz) * pmon->max_backends);
 	lock_context = AllocSetContextCreate(CurrentMemoryContext,
 										 "pool_monitor locks",
 										 ALLOCSET_DEFAULT_SIZES);
-}
-
-static int64
-monotonic_us(void)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MICROSEC(now);
 }
 
 /*
@@ -99,9 +75,9 @@ read_clock(void)
 
 	do
 	{
-		before = monotonic_us();
+		before = pmon_monotonic_us();
 		now = GetCurrentTimestamp();
-	} while (monotonic_us() - before > CLOCK_STEP / 2 && --attempts > 0);
+	} while (pmon_monotonic_us() - before > CLOCK_STEP / 2 && --attempts > 0);
 
 	offset = now - before;
 	set_by = offset - pmon->clock_offset;
@@ -123,7 +99,8 @@ read_clock(void)
 static bool
 is_done_with(int slot, TimestampTz state_change)
 {
-	if (pmon_dry_run && dry_run[slot] == state_change)
+	if (leaving[slot] == state_change ||
+		(pmon_dry_run && dry_run[slot] == state_change))
 		return true;
 	for (int i = 0; i < nrequests; i++)
 	{
@@ -215,28 +192,35 @@ mark_holders(int n)
 	}
 }
 
+/* Remember a request that needs no second one in the same idle period. */
+static void
+note_settled(const PmonEnd *end)
+{
+	if (end->record.outcome == PMON_OUTCOME_TERMINATED)
+		leaving[end->slot] = end->token;
+	else if (end->record.outcome == PMON_OUTCOME_FAILED)
+		failed[end->slot] = end->token;
+}
+
 /* Ask one session to end, or only record that we would. */
 static void
 end_session(const PmonIdleSession *session, TimestampTz now)
 {
-	Request    *request = &requests[nrequests];
+	PmonEnd    *end = &requests[nrequests];
 
-	if (!pmon_start_record(&request->record, session, pmon_declared, now))
+	if (!pmon_start_record(&end->record, session, pmon_declared, now))
 		return;
 
 	if (pmon_dry_run)
 	{
 		dry_run[session->slot] = session->state_change;
-		pmon_finish_record(&request->record, PMON_OUTCOME_DRY_RUN, NULL);
-		return;
+		pmon_finish_record(&end->record, PMON_OUTCOME_DRY_RUN, NULL);
+		pmon_keep_record(&end->record);
 	}
-
-	if (!pmon_request_end(session->slot, session->pid, session->state_change, MyLatch))
-		return;					/* gone, or being asked by somebody else */
-	request->slot = session->slot;
-	request->token = session->state_change;
-	request->requested_at = now;
-	nrequests++;
+	else if (pmon_ask(end, session->slot, session->state_change))
+		nrequests++;
+	else
+		note_settled(end);
 }
 
 void
@@ -268,50 +252,16 @@ pmon_end_idle_sessions(void)
 	}
 }
 
-/*
- * Record the answer to a request, if it has come or is overdue, or at last.
- * Returns whether the request is settled.
- */
-static bool
-settle(Request *request, TimestampTz now, bool last)
-{
-	PmonRequest answer = pmon_request_answer(request->slot, request->token);
-	PmonOutcome outcome;
-	const char *detail;
-
-	if (answer == PMON_REQUEST_REQUESTED)
-	{
-		/* the clock may have been set back: then wait anew */
-		if (now < request->requested_at)
-			request->requested_at = now;
-		if (now - request->requested_at < ANSWER_TIME && !last)
-			return false;
-		answer = pmon_withdraw_request(request->slot, request->token);
-	}
-
-	outcome = pmon_outcome(answer, &detail);
-	if (outcome == PMON_OUTCOME_FAILED)
-		failed[request->slot] = request->token;
-	if (outcome == PMON_OUTCOME_SPARED)
-	{
-		/* once is enough for an idle period, however often it is asked */
-		if (spared[request->slot] == request->token)
-			return true;
-		spared[request->slot] = request->token;
-	}
-	pmon_finish_record(&request->record, outcome, detail);
-	return true;
-}
-
 void
 pmon_collect_answers(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	int			left = 0;
 
 	for (int i = 0; i < nrequests; i++)
 	{
-		if (!settle(&requests[i], now, false))
+		if (pmon_settle(&requests[i]))
+			note_settled(&requests[i]);
+		else
 			requests[left++] = requests[i];
 	}
 	nrequests = left;
@@ -326,8 +276,6 @@ pmon_answers_missing(void)
 void
 pmon_withdraw_requests(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
 	while (nrequests > 0)
-		settle(&requests[--nrequests], now, true);
+		pmon_withdraw(&requests[--nrequests]);
 }

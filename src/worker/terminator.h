@@ -3,7 +3,7 @@
  * terminator.h
  *	  Ends idle sessions by policy: the worker's part.
  *
- * idle_policy.h decides who is due, end_request.h asks the sessions, and
+ * idle_policy.h decides who is due, requester.h asks the sessions, and
  * terminations.h records what became of it.
  *
  *-------------------------------------------------------------------------
@@ -32,7 +32,7 @@ extern void pmon_collect_answers(void);
 /* Is there an answer to wait for? */
 extern bool pmon_answers_missing(void);
 
-/* Record all answers, and give up on the rest.  Called when the worker ends. */
+/* Record all answers, and withdraw the rest.  Called when the worker ends. */
 extern void pmon_withdraw_requests(void);
 
 #endif							/* PMON_TERMINATOR_H */

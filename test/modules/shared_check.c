@@ -97,15 +97,19 @@ check_slots(int *members)
 		PmonSlot   *slot = &pmon_slots[i];
 		PmonMembership membership = PmonGetMembership(i);
 		bool		live = (pg_atomic_read_u64(&pmon_live[i / 64]) >> (i % 64)) & 1;
-		uint32		request = pg_atomic_read_u32(&slot->request);
+		uint64		word = pg_atomic_read_u64(&slot->end.word);
 		int			pid = session_pid(i);
 
 		if (live != (pid != 0))
 			problem("slot %d: live bit %d, session %d", i, live, pid);
 		if (slot->pid != pid)
 			problem("slot %d: pid %d, session %d", i, slot->pid, pid);
-		if (request == PMON_REQUEST_CLAIMED || request == PMON_REQUEST_REQUESTED)
-			problem("slot %d: request %u is pending", i, request);
+		if (PmonEndState(word) != PMON_ANSWER_FREE)
+			problem("slot %d: a request is in state %d", i, PmonEndState(word));
+		if (((word & PMON_END_OPEN) != 0) != (pid != 0) ||
+			pg_atomic_read_u32(&slot->end.pid) != pid)
+			problem("slot %d: takes requests %d, session %d", i,
+					(word & PMON_END_OPEN) != 0, pid);
 		if ((membership.group != PMON_NONE) != (pid != 0))
 			problem("slot %d: group %d, session %d", i, membership.group, pid);
 		if (membership.group == PMON_NONE)

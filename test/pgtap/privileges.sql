@@ -251,12 +251,12 @@ INSERT INTO privileges
 SELECT 'pool_monitor_' || o, 'figures' FROM unnest('{
         status, status(), databases, database_counts(), roles, role_counts(), pools, pools(), capacity, capacity(),
         "pool_status(integer,integer,text,name,name)",
-        "utilization(timestamp with time zone,timestamp with time zone,interval)", health(), info, info()}'::text[]) o
+        "utilization(timestamp with time zone,timestamp with time zone,interval)", prepared, prepared_blocks(), health(), info, info()}'::text[]) o
 UNION ALL
 SELECT 'pool_monitor_' || o, 'own' FROM unnest('{
         connections, connections(), applications, applications(), groups, groups(), rejections, rejections(),
         sessions, sessions(), leaks, leak_suspects(), terminations, terminations(),
-        "terminate_idle(interval,text,name,name,integer,boolean)"}'::text[]) o
+        "terminate(integer,boolean)", "terminate_idle(interval,text,name,name,integer,boolean)"}'::text[]) o
 UNION ALL
 SELECT 'pool_monitor_' || o, 'all' FROM unnest('{
         "history(timestamp with time zone,timestamp with time zone,interval)", "chart(text,interval)",

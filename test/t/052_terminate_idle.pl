@@ -13,7 +13,7 @@ use Test::More;
 my $node = PoolMonitor::new_node(
 	'terminate_idle',
 	extension => 1,
-	conf => "max_connections = 40\npool_monitor.sample_interval = '50ms'\n");
+	conf => "listen_addresses = '127.0.0.1'\nmax_connections = 40\npool_monitor.sample_interval = '50ms'\n");
 $node->safe_psql('postgres', q{
 	CREATE ROLE app LOGIN;
 	CREATE ROLE other LOGIN;
@@ -85,6 +85,10 @@ is( call("'10 ms'"),
 is(call("'10 ms', dry_run => NULL", 'other'), 'web postgres other dry run', 'null is a dry run as well');
 ok(is_alive($clients{$_}), "$_ is still there") foreach sort keys %clients;
 settle(values %clients);
+
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pool_monitor_terminations'),
+	'0', 'who only asks leaves no record');
+unlike(slurp_file($node->logfile), qr/LOG:  (?:would terminate|spared) session/, 'and nothing in the log');
 
 # Filters
 is(call("'10 ms', 'mail'"), 'mail postgres app dry run', 'by application');
@@ -168,6 +172,104 @@ settle($clients{chief});
 is(call("'10 ms', 'web', dry_run => false", 'signaller'), '', 'by a superuser only');
 is(call("'10 ms', 'web', dry_run => false"), 'web postgres chief terminated', 'who does');
 is($clients{chief}->wait_end, '57P05', 'and it has ended');
+
+# One session by its pid
+sub terminate
+{
+	my ($client, $role, $more) = @_;
+
+	return $node->safe_psql('postgres',
+		'SELECT outcome, detail FROM pool_monitor_terminate(' . $client->pid . (defined $more ? $more : '') . ')',
+		extra_params => [ '-U', defined $role ? $role : 'app' ]);
+}
+
+{
+	my $client = client();
+	is(terminate($client), 'terminated|', 'an idle session can be ended by its pid, by its own role');
+	is($client->wait_end, '57P05', 'and ends');
+	PoolMonitor::wait_until($node,
+		q{SELECT reason = 'requested' AND outcome = 'terminated' AND limit_applied = '0' FROM pool_monitor_terminations WHERE pid = }
+		  . $client->pid, 'it is recorded');
+	is(terminate($client), 'failed|there is no session with that process ID', 'then there is none');
+	is($node->safe_psql('postgres', "SELECT outcome FROM pool_monitor_terminate(1)"), 'failed', 'nor has any other process one');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pool_monitor_terminate(NULL)"), '0', 'null is nobody');
+
+	$client = client();
+	$client->query('BEGIN');
+	is(terminate($client, 'signaller'), 'terminated|', 'so can one in a transaction, and by pg_signal_backend');
+	is($client->wait_end, '25P03', 'and ends');
+
+	$client = client();
+	my ($status, undef, $stderr) = $node->psql('postgres', 'SELECT * FROM pool_monitor_terminate(' . $client->pid . ')',
+		extra_params => [ '-U', 'other' ]);
+	like($stderr, qr/permission denied to terminate session with PID/, 'not by another role');
+	foreach my $case ([ 'LISTEN a', 'LISTEN' ], [ 'SELECT pg_advisory_lock(1)', 'advisory lock' ])
+	{
+		my ($sql, $reason) = @$case;
+
+		$client->query($sql);
+		is(terminate($client), "spared|$reason", "$reason spares it");
+		$client->query('UNLISTEN *');
+	}
+	$client->query('SET idle_session_timeout = 0');
+	is(terminate($client, undef, ', true'), 'spared|own setting', 'an own setting does, even if forced');
+	$client->query('RESET idle_session_timeout');
+	$client->query('LISTEN a');
+	$client->send_query('SELECT pg_sleep(3600)');
+	PoolMonitor::wait_until($node, "SELECT state = 'active' FROM pg_stat_activity WHERE pid = " . $client->pid, 'it runs a statement');
+	is(terminate($client, undef, ', force => true'), 'spared|the session is busy, or has been', 'a statement is never cut');
+	$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $client->pid . ')');
+	is($client->wait_ready->{sqlstate}, '57014', 'but goes on until it is canceled');
+	is(terminate($client, undef, ', force => true'), 'terminated|', 'when it is idle, force ends it');
+	is($client->wait_end, '57P05', 'it does');
+}
+
+# Somebody else is asking
+{
+	my $client = client(appname => 'asked twice');
+	settle($client);
+	kill 'STOP', $client->pid;
+	my $first = PoolMonitor::session($node, appname => 'first', user => 'chief');
+	$first->query_async("SELECT outcome FROM pool_monitor_terminate_idle('10 ms', 'asked twice', dry_run => false)");
+	PoolMonitor::wait_until($node,
+		"SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = " . $first->pid,
+		'one caller asks a session');
+	is(call("'10 ms', 'asked twice', dry_run => false"),
+		'asked twice postgres app spared somebody else is asking the session', 'another one is told so');
+	kill 'CONT', $client->pid;
+	$first->wait;
+	is($client->wait_end, '57P05', 'the session ends for the first one');
+}
+
+# A client that is sending
+{
+	my $client = PoolMonitor::Wire->new($node, user => 'app', appname => 'sending', host => '127.0.0.1');
+	settle($client);
+	my $message = 'Q' . pack('N', 4 + length("SELECT 42\0")) . "SELECT 42\0";
+	$client->send_raw(substr($message, 0, 3));
+	PoolMonitor::wait_until($node, 'SELECT pg_sleep(0.01) IS NOT NULL', 'half of a message is sent');
+	is(call("'10 ms', 'sending', dry_run => false"),
+		'sending postgres app spared the client is sending its next message',
+		'a client that is sending a message is spared');
+	$client->send_raw(substr($message, 3));
+	ok($client->wait_ready->{ready}, 'and its statement is executed');
+	settle($client);
+	is(call("'10 ms', 'sending', dry_run => false", undef, 'outcome'), 'terminated', 'it can be ended later');
+	$client->drop;
+}
+{
+	my $client = client(appname => 'large');
+	settle($client);
+	my $query = 'SELECT ' . join(' + ', (1) x 20_000) . "\0";
+	my $message = 'Q' . pack('N', 4 + length($query)) . $query;
+	$client->send_raw(substr($message, 0, 20_000));
+	is(call("'10 ms', 'large', dry_run => false"),
+		'large postgres app spared the client is sending its next message',
+		'so is one with half of a large message, through whatever socket');
+	$client->send_raw(substr($message, 20_000));
+	ok($client->wait_ready->{ready}, 'and its statement is executed, too');
+	$client->quit;
+}
 
 # Nothing is left behind by who is interrupted
 foreach my $how ('pg_cancel_backend', 'pg_terminate_backend')

@@ -191,25 +191,34 @@ static const Case cases[] = {
 		.reason = PMON_END_IDLE_IN_TRANSACTION,.limit = 7000,
 	.ends_in = 2000},
 
-	/* the lifetime */
-	{"an idle session is due after its lifetime",
-		{0, 0, 1000}, NO_POOL, IDLE, 10, 1001,.reason = PMON_END_LIFETIME,
-	.limit = 1000,.ends_in = -1,.due = true},
-	{"not at the very end of it",
-		{0, 0, 1000}, NO_POOL, IDLE, 10, 1000,.reason = PMON_END_LIFETIME,
-	.limit = 1000,.ends_in = 0},
-	{"its lifetime ends when it was found idle, not before",
-		{0, 0, 1000}, NO_POOL, IDLE, 10, 5000,.reason = PMON_END_LIFETIME,
-	.limit = 1000,.ends_in = -10,.due = true},
+	/* the lifetime: see test_lifetime(), too */
 	{"the earlier limit counts: idle",
 		{1000, 0, 9000}, NO_POOL, IDLE, 500, 600,.reason = PMON_END_IDLE,
 	.limit = 1000,.ends_in = 500},
-	{"the earlier limit counts: lifetime",
-		{1000, 0, 900}, NO_POOL, IDLE, 500, 600,.reason = PMON_END_LIFETIME,
-	.limit = 900,.ends_in = 300},
 	{"of two at the same instant it is the idle one",
-		{1000, 0, 1100}, NO_POOL, IDLE, 500, 600,.reason = PMON_END_IDLE,
+		{1000, 0, 590}, NO_POOL, IDLE, 500, 600,.reason = PMON_END_IDLE,
 	.limit = 1000,.ends_in = 500},
+	{"the earlier limit counts: lifetime",
+		{9000, 0, 100}, NO_POOL, IDLE, 1001, 5000,.reason = PMON_END_LIFETIME,
+	.limit = 100,.ends_in = -901,.due = true},
+	{"a session idle for less than a second is spared for its lifetime",
+		{0, 0, 10000}, NO_POOL, IDLE, 999, 12000,.reason = PMON_END_LIFETIME,
+	.limit = 10000,.ends_in = 1},
+	{"for a second: not at the very limit",
+		{0, 0, 10000}, NO_POOL, IDLE, 1000, 12000,.reason = PMON_END_LIFETIME,
+	.limit = 10000,.ends_in = 0},
+	{"but after it",
+		{0, 0, 10000}, NO_POOL, IDLE, 1001, 12000,.reason = PMON_END_LIFETIME,
+	.limit = 10000,.ends_in = -1,.due = true},
+	{"after twice the lifetime, a tenth of a second does",
+		{0, 0, 10000}, NO_POOL, IDLE, 101, 23000,.reason = PMON_END_LIFETIME,
+	.limit = 10000,.ends_in = -1,.due = true},
+	{"not at the very limit",
+		{0, 0, 10000}, NO_POOL, IDLE, 100, 23000,.reason = PMON_END_LIFETIME,
+	.limit = 10000,.ends_in = 0},
+	{"nor between two statements",
+		{0, 0, 10000}, NO_POOL, IDLE, 1, 2000000,.reason = PMON_END_LIFETIME,
+	.limit = 10000,.ends_in = 99},
 
 	/* other states */
 	{"a session that runs a statement is left alone",
@@ -328,8 +337,8 @@ static const Case cases[] = {
 		.reason = PMON_END_IDLE_IN_TRANSACTION,.limit = 300,.ends_in = -1,
 	.due = true},
 	{"and its lifetime",
-		{0, 0, 1000}, {UNSET, UNSET, 300}, IDLE, 5, 306,
-		.reason = PMON_END_LIFETIME,.limit = 300,.ends_in = -5,
+		{0, 0, 1000}, {UNSET, UNSET, 300}, IDLE, 1005, 6000,
+		.reason = PMON_END_LIFETIME,.limit = 300,.ends_in = -905,
 	.due = true},
 	{"0 is never: idle",
 		{1000, 0, 0}, {0, UNSET, UNSET}, IDLE, 5000, 5000,
@@ -344,8 +353,8 @@ static const Case cases[] = {
 		{0, 0, 1000}, {0, UNSET, UNSET}, IDLE, 5000, 5000,
 	.exempt = PMON_EXEMPT_TIMEOUT_0,.ends_in = NEVER},
 	{"but a lifetime that the pool has counts",
-		{0, 0, 1000}, {0, UNSET, 300}, IDLE, 5, 306,
-		.reason = PMON_END_LIFETIME,.limit = 300,.ends_in = -5,
+		{0, 0, 1000}, {0, UNSET, 300}, IDLE, 1005, 6000,
+		.reason = PMON_END_LIFETIME,.limit = 300,.ends_in = -905,
 	.due = true},
 	{"0 of one limit is not 0 of the other: in transaction",
 		{1000, 1000, 0}, {0, UNSET, UNSET}, IN_XACT, 1001, 5000,
@@ -420,6 +429,58 @@ test_cases(void)
 				   (long long) (session->ends_at - NOW),
 				   session->due, session->chosen);
 	}
+}
+
+/*
+ * A lifetime is up to 10% longer, and not the same for all.
+ */
+static void
+test_lifetime(void)
+{
+	int64		shortest = PG_INT64_MAX;
+	int64		longest = 0;
+	int			tenths[10] = {0};
+	int			least = PG_INT32_MAX;
+	int			wrong = 0;
+	int			due = 0;
+
+	for (int i = 0; i < 10000; i++)
+	{
+		int64		lifetime = pmon_session_lifetime(100000, 1000 + i % 20, NOW + i / 20);
+
+		shortest = Min(shortest, lifetime);
+		longest = Max(longest, lifetime);
+		if (lifetime >= 100000 && lifetime < 110000)
+			tenths[(lifetime - 100000) / 1000]++;
+	}
+	for (int i = 0; i < 10; i++)
+		least = Min(least, tenths[i]);
+	ok(shortest >= 100000 && longest < 110000, "a lifetime is up to 10%% longer than the limit");
+	ok(least > 800, "sessions that started together have all kinds of lifetimes");
+	is_int(pmon_session_lifetime(100000, 7, NOW), pmon_session_lifetime(100000, 7, NOW),
+		   "one session always has the same");
+	is_int(pmon_session_lifetime(1, 7, NOW), 1, "the shortest lifetime is one");
+	ok(pmon_session_lifetime(PG_INT32_MAX, 7, NOW) >= PG_INT32_MAX, "the longest does not overflow");
+
+	/* each millisecond around the instants at which it may end */
+	for (int ms = 99999; ms <= 110001; ms++)
+	{
+		PmonIdleSession *session;
+		int64		lifetime;
+
+		start();
+		policy.max_lifetime = 100000;
+		session = add_session(IDLE, 2000, ms);
+		lifetime = pmon_session_lifetime(100000, session->pid, session->backend_start);
+		run_policy();
+		if (session->due != (ms > lifetime) ||
+			session->ends_at != Max(session->backend_start + lifetime * 1000, NOW - 1000000))
+			wrong++;
+		if (session->due)
+			due++;
+	}
+	is_int(wrong, 0, "it ends after its lifetime, not before");
+	ok(due > 3000 && due < 7000, "half of them in the middle");
 }
 
 /*
@@ -815,6 +876,13 @@ limit_of(const PmonIdleSession *session, int kind)
 	return own < 0 ? global : own;
 }
 
+static bool
+is_past_lifetime(const PmonIdleSession *session, int times, int64 connected_for)
+{
+	return connected_for > times *
+		pmon_session_lifetime(limit_of(session, 2), session->pid, session->backend_start);
+}
+
 /* May this session be ended at all, and has its time come? */
 static bool
 may_be_ended(const PmonIdleSession *session)
@@ -830,7 +898,10 @@ may_be_ended(const PmonIdleSession *session)
 	if (session->state != IDLE)
 		return false;
 	return (limit_of(session, 0) > 0 && idle_for > limit_of(session, 0)) ||
-		(limit_of(session, 2) > 0 && connected_for > limit_of(session, 2) && idle_for > 0);
+		(limit_of(session, 2) > 0 &&
+		 (is_past_lifetime(session, 1, connected_for) ? idle_for > 1000 : false)) ||
+		(limit_of(session, 2) > 0 &&
+		 (is_past_lifetime(session, 2, connected_for) ? idle_for > 100 : false));
 }
 
 /* Things that must hold whatever the input; each is counted where it does not */
@@ -975,6 +1046,7 @@ main(int argc, char **argv)
 		seed = strtoull(argv[2], NULL, 10);
 
 	test_cases();
+	test_lifetime();
 	test_is_on();
 	test_order();
 	test_terminate_above();

@@ -14,6 +14,7 @@ use warnings;
 
 use Errno;
 use IO::Select;
+use IO::Socket::INET;
 use IO::Socket::UNIX;
 use PostgreSQL::Test::Utils;
 use Socket qw(SOCK_STREAM);
@@ -24,8 +25,13 @@ my $patience = $PostgreSQL::Test::Utils::timeout_default || 180;
 
 sub _connect
 {
-	my ($node, $blocking) = @_;
+	my ($node, $blocking, $host) = @_;
 
+	return IO::Socket::INET->new(
+		Proto => 'tcp',
+		Blocking => $blocking,
+		PeerHost => $host,
+		PeerPort => $node->port) if defined $host;
 	return IO::Socket::UNIX->new(
 		Type => SOCK_STREAM,
 		Blocking => $blocking,
@@ -51,11 +57,12 @@ sub _startup
 # new(NODE, %opts): logs in, or dies
 #
 #   appname, user, dbname, options   as the session is to declare them
+#   host                             an address to connect to over TCP
 #   silent => 1                      connect, but send nothing yet: see log_in()
 sub new
 {
 	my ($class, $node, %opts) = @_;
-	my $socket = _connect($node, 1) || die "could not connect: $!";
+	my $socket = _connect($node, 1, $opts{host}) || die "could not connect: $!";
 	my $self = bless { socket => $socket, buffer => '', opts => \%opts }, $class;
 
 	return $self if $opts{silent};
