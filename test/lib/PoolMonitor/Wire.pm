@@ -47,7 +47,10 @@ sub _startup
 		database => defined $opts{dbname} ? $opts{dbname} : 'postgres');
 
 	$parameters{application_name} = $opts{appname} if defined $opts{appname};
-	$parameters{options} = $opts{options} if defined $opts{options};
+	foreach my $name ('options', 'replication')
+	{
+		$parameters{$name} = $opts{$name} if defined $opts{$name};
+	}
 	my $body = pack('N', 3 << 16);
 	$body .= pack('Z*Z*', $_, $parameters{$_}) foreach sort keys %parameters;
 	$body .= "\0";
@@ -57,6 +60,7 @@ sub _startup
 # new(NODE, %opts): logs in, or dies
 #
 #   appname, user, dbname, options   as the session is to declare them
+#   replication                      'database' for a walsender
 #   host                             an address to connect to over TCP
 #   silent => 1                      connect, but send nothing yet: see log_in()
 sub new
