@@ -44,6 +44,7 @@
  *		shared_state		what is in shared memory, and what protects it
  *		slots				what each session leaves there
  *		pool_states			what is remembered of each declared pool
+ *		client_waits		statements that were seen waiting for their client
  *		status_array		reads the server's status array
  *		lock_waits			who waits for whose locks
  *		hold_counters		how long transactions held connections
@@ -77,6 +78,7 @@
 #include "utils/timestamp.h"
 
 #include "session/session_stats.h"
+#include "shared/client_waits.h"
 #include "shared/group_snapshot.h"
 #include "shared/groups.h"
 #include "shared/history.h"
@@ -171,6 +173,7 @@ _PG_init(void)
 	pmon_request_groups();
 	pmon_request_snapshots();
 	pmon_request_pool_states();
+	pmon_request_client_waits();
 	pmon_request_rejections();
 	pmon_request_history();
 	pmon_request_incidents();

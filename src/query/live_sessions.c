@@ -15,6 +15,7 @@
 #include "query/live_sessions.h"
 #include "query/local_hash.h"
 #include "query/result_set.h"
+#include "shared/client_waits.h"
 #include "shared/current_policy.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
@@ -283,6 +284,31 @@ statement_start(const PmonSession *session)
 		session->query_start;
 }
 
+/*
+ * What a statement that has run for long comes from.  Between two waits for
+ * its client it is still the client's statement; but one that waits for a lock
+ * now does not wait for the client.
+ */
+static PmonLeak
+why_active(const PmonSession *session, uint32 wait_event_info,
+		   PmonBlocking blocking)
+{
+	if (session->state != PMON_STATE_ACTIVE)
+		;
+	else if (pmon_waits_for_client(wait_event_info))
+		pmon_note_client_wait(session->slot, session->query_start, wait_event_info);
+	else if (blocking.blocked_by == PMON_BLOCKED_BY_NOBODY)
+		wait_event_info = pmon_noted_client_wait(session->slot, session->query_start);
+
+	if (wait_event_info == WAIT_EVENT_CLIENT_WRITE)
+		return PMON_LEAK_SLOW_CLIENT;
+	if (wait_event_info == WAIT_EVENT_CLIENT_READ)
+		return PMON_LEAK_WAITS_FOR_CLIENT;
+	if (blocking.blocked_by != PMON_BLOCKED_BY_NOBODY)
+		return PMON_LEAK_WAITS_FOR_LOCK;
+	return PMON_LEAK_LONG_TRANSACTION;
+}
+
 PmonLeak
 pmon_leak_suspect(const PmonLive *live, const PmonSession *session,
 				  uint32 wait_event_info, PmonBlocking blocking)
@@ -304,16 +330,7 @@ pmon_leak_suspect(const PmonLive *live, const PmonSession *session,
 	if (session->state == PMON_STATE_IDLE_IN_TRANSACTION_ABORTED)
 		return PMON_LEAK_IDLE_IN_TRANSACTION_ABORTED;
 
-	/*
-	 * A COPY or a pipeline that the client stopped feeding, or a result that
-	 * it stopped fetching
-	 */
-	if (wait_event_info == WAIT_EVENT_CLIENT_READ ||
-		wait_event_info == WAIT_EVENT_CLIENT_WRITE)
-		return PMON_LEAK_WAITS_FOR_CLIENT;
-	if (blocking.blocked_by != PMON_BLOCKED_BY_NOBODY)
-		return PMON_LEAK_WAITS_FOR_LOCK;
-	return PMON_LEAK_LONG_TRANSACTION;
+	return why_active(session, wait_event_info, blocking);
 }
 
 const char *
@@ -324,6 +341,7 @@ pmon_leak_name(PmonLeak leak)
 		"idle in transaction",
 		"idle in transaction (aborted)",
 		"active, waiting for the client",
+		"slow client",
 		"long transaction",
 		"waiting for a lock",
 		"idle, holds an advisory lock"

@@ -162,7 +162,7 @@ add_sizing_row(FunctionCallInfo fcinfo, const PmonPool *pool,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s", result.note)));
 
-	pmon_put_text(&row, pool != NULL ? pool->name : NULL);
+	pmon_put_foreign_text(&row, pool != NULL ? pool->name : NULL);
 	pmon_put_text(&row, application_name);
 	pmon_put_bigint(&row, input->transactions);
 	put_number(&row, input->arrival_rate);

@@ -7,7 +7,8 @@
  * nothing but its bit.  The sessions are counted by the place of their group,
  * in memory of the worker; then the lock is taken once, to add the groups up
  * by application and to raise their peaks.  What is read of a session is its
- * state and its group.  The states are scattered over as many cache lines, so
+ * state and its group; where the state is active, whether it waits for its
+ * client too (see client_waits.h).  The states are scattered over as many cache lines, so
  * those of the next 64 places are asked for before these 64 are counted.
  *
  * A session's group is read without a lock.  The session may leave it, and
@@ -23,6 +24,7 @@
 #include "portability/instr_time.h"
 #include "utils/timestamp.h"
 
+#include "shared/client_waits.h"
 #include "shared/groups.h"
 #include "shared/incidents.h"
 #include "shared/rejections.h"
@@ -84,6 +86,9 @@ count_session(int slot, PmonState state, bool with_pools)
 		PmonPrefetch(&pmon_groups[membership.group].peak_checked_out);
 	}
 	group->states[state]++;
+
+	if (state == PMON_STATE_ACTIVE)
+		pmon_watch_for_client_wait(slot);
 
 	if (with_pools)
 	{

@@ -97,12 +97,38 @@ becomes('leak-forgotten', 'idle in transaction');
 becomes('leak-failed', 'idle in transaction (aborted)');
 becomes('leak-copy', 'active, waiting for the client');
 becomes('leak-pipeline', 'active, waiting for the client');
-becomes('leak-result', 'active, waiting for the client');
+becomes('leak-result', 'slow client');
 becomes('leak-long', 'long transaction');
 is(leak('leak-copy', 'state, wait_event_type, wait_event'), 'active|Client|ClientRead', 'a COPY waits for what its client sends');
 is(leak('leak-pipeline', 'state, wait_event, query'), 'active|ClientRead|SELECT 42', 'so does a pipeline');
 is(leak('leak-result', 'state, wait_event'), 'active|ClientWrite', 'a result waits for its client to fetch it');
 is(leak('leak-failed', 'state, query'), 'idle in transaction (aborted)|SELECT 1 / 0;', 'the statement that failed is there');
+
+# A client that reads slowly, as pg_dump into a slow pipe: one row of 20 MB, and
+# then the statement goes on.  Who is not asked about can only be noted by the
+# worker's samples.
+my $megabyte = 1024 * 1024;
+my @slow = map { PoolMonitor::Wire->new($node, appname => "slow-$_") } ('sampled', 'seen');
+$_->send_query("SELECT repeat('x', 20 * $megabyte) UNION ALL SELECT pg_sleep(3600)::text") foreach @slow;
+wait_here("SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name LIKE 'slow-%' AND wait_event = 'ClientWrite'
+	AND clock_timestamp() - query_start > '100ms'", 'two statements wait for their clients');
+my $samples = $observer->query('SELECT samples FROM pool_monitor_info');
+wait_here("SELECT samples > $samples + 1 FROM pool_monitor_info", 'they are sampled so');
+$slow[0]->skim(20 * $megabyte);
+wait_here("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE application_name = 'slow-sampled'", 'one goes on');
+is(leak('slow-sampled', 'leak_suspect, wait_event'), 'slow client|PgSleep', 'it is known to have waited for its client');
+my %reasons;
+foreach (1 .. 20)
+{
+	$slow[1]->skim($megabyte);
+	$reasons{ leak('slow-seen', 'leak_suspect') }++;
+}
+wait_here("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE application_name = 'slow-seen'", 'the other one has been read to its end');
+$reasons{ leak('slow-seen', 'leak_suspect') }++;
+is(join(', ', sort keys %reasons), 'slow client', 'a client that makes progress has one reason all the time');
+$_->drop foreach @slow;
+$observer->query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'slow-%'");
+
 is($observer->query("SELECT string_agg(DISTINCT pool, ' ') FROM pool_monitor_leaks WHERE application_name LIKE 'leak-%'"), 'leaky', 'with the pool that the leaks are in');
 becomes('good-idle', undef);
 is($observer->query("SELECT checked_out FROM pool_monitor_sessions WHERE application_name = 'good-idle'"), 'f', 'an idle session is checked in, however long');

@@ -84,6 +84,21 @@ sub log_in
 	return $self->wait_ready;
 }
 
+# skim(BYTES): reads so many bytes of what the server sends, and forgets them
+sub skim
+{
+	my ($self, $bytes) = @_;
+
+	while ($bytes > 0)
+	{
+		my $n = sysread($self->{socket}, my $forgotten, $bytes < 65536 ? $bytes : 65536);
+		next if !defined $n && $!{EINTR};
+		die 'the server sends no more' unless $n;
+		$bytes -= $n;
+	}
+	return $self;
+}
+
 # The server process's pid
 sub pid { return $_[0]->{pid}; }
 
