@@ -84,6 +84,18 @@ is($loaded->stderr, '', 'LOAD twice does no harm');
 $loaded->query("SET pool_monitor.leak_threshold = '1s'");
 like($loaded->stderr, qr/cannot be changed now/, 'contexts hold after LOAD');
 
+# The way to set what a restart is to take effect with
+is($node->safe_psql('postgres', q{
+	LOAD 'pool_monitor';
+	ALTER SYSTEM SET pool_monitor.pools = 'api: application=api size=5';
+	SELECT pg_reload_conf()}), 't', 'after LOAD, ALTER SYSTEM knows the settings');
+like(slurp_file($node->data_dir . '/postgresql.auto.conf'), qr/^pool_monitor\.pools = 'api: /m, 'and writes them');
+my ($ret, undef, $stderr) = $node->psql('postgres', q{
+	LOAD 'pool_monitor';
+	ALTER SYSTEM SET pool_monitor.pools = 'api: size=many'});
+like($stderr, qr/invalid value for parameter "pool_monitor\.pools"/, 'and refuses what is wrong');
+$node->safe_psql('postgres', "LOAD 'pool_monitor'; ALTER SYSTEM RESET pool_monitor.pools");
+
 # A second copy of the library, in a session and in the server
 my ($library) = grep { -e } map { s/\$libdir/$pkglibdir/r . '/pool_monitor.so' }
   split /:/, sql('SHOW dynamic_library_path');

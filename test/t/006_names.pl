@@ -100,7 +100,20 @@ $observer->query('CREATE ROLE forger LOGIN');
 my $forger = PoolMonitor::session($node, appname => '<insufficient privilege>', user => 'forger');
 is($forger->query("SELECT count(*), sum(connections) > 1 FROM pool_monitor_applications WHERE application_name = '<insufficient privilege>'"),
 	'1|t', 'who takes the name of the hidden ones is in their row');
-$forger->quit;
+my $others = PoolMonitor::session($node, appname => '<other>', user => 'forger');
+foreach my $case (
+	[ 'pool_monitor_applications', 'application_name' ],
+	[ 'pool_monitor_groups', 'datname, usename, application_name' ],
+	[ 'pool_monitor_connections', 'datname, usename, application_name, client_addr, state, backend_type' ],
+	[ 'pool_monitor_rejections', 'datname, usename, application_name, reason' ],
+	[ 'pool_monitor_sessions', 'pid' ])
+{
+	my ($view, $key) = @$case;
+
+	is($forger->query("SELECT count(*) FROM (SELECT FROM $view GROUP BY $key HAVING count(*) > 1) twice"),
+		'0', "$view has no two rows of one $key for whoever takes our names");
+}
+$_->quit foreach $forger, $others;
 
 # A pool whose name the database's encoding can not hold
 my $pool = encode('UTF-8', "\x{df}\x{cd}");

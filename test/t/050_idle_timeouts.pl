@@ -273,6 +273,7 @@ is(records('count(*)', 'crowd'), '0', 'not as long as they are below the percent
 configure(terminate_above => 90);
 is($crowd[$_]->wait_end, '57P05', 'one of the longest idle ends') foreach 0 .. 5;
 samples(10);
+holds("SELECT count(*) = 6 FROM pool_monitor_terminations WHERE application_name = 'crowd'", 'six are recorded');
 is( $observer->query('SELECT connections, utilization FROM pool_monitor_status'),
 	'89|0.89', 'just enough go to come below it');
 is( $observer->query(
@@ -281,6 +282,7 @@ is( $observer->query(
 	'the longest idle ones');
 my $one_more = client('crowd');
 is($crowd[6]->wait_end, '57P05', 'each one that comes costs the longest idle one its session');
+holds("SELECT count(*) = 7 FROM pool_monitor_terminations WHERE application_name = 'crowd'", 'which is recorded');
 $one_more->quit;
 $_->drop foreach @crowd[ 7 .. 93 ];
 configure(terminate_above => undef, max_terminations => undef, idle_timeout => undef);
