@@ -292,7 +292,11 @@ show_table(FunctionCallInfo fcinfo, bool by_group)
 	table->by_group = by_group;
 	table->entries = pmon_local_hash("groups", sizeof(PmonGroupKey), sizeof(Entry));
 	if (pmon != NULL)
+	{
 		table->snapshot = pmon_take_snapshot(true);
+		if (by_group)
+			pmon_forget_applications(table->snapshot);
+	}
 
 	table->live = pmon_read_live(false);
 	add_live(table);

@@ -48,6 +48,7 @@ read_everything(void)
 	if (pmon != NULL)
 	{
 		metrics->snapshot = pmon_take_snapshot(true);
+		pmon_forget_applications(metrics->snapshot);
 		metrics->shared = palloc(sizeof(PmonShared));
 		LWLockAcquire(PmonLock(), LW_SHARED);
 		*metrics->shared = *pmon;

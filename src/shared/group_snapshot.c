@@ -269,6 +269,14 @@ pmon_make_histogram(uint64 octaves)
 	return histogram;
 }
 
+void
+pmon_forget_applications(PmonGroupSnapshot *snapshot)
+{
+	pfree(snapshot->applications);
+	snapshot->applications = NULL;
+	snapshot->napplications = 0;
+}
+
 PmonGroupSnapshot *
 pmon_take_snapshot(bool with_histograms)
 {

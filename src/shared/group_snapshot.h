@@ -31,6 +31,12 @@ typedef struct PmonGroupSnapshot
  */
 extern PmonGroupSnapshot *pmon_take_snapshot(bool with_histograms);
 
+/*
+ * Free the applications of a snapshot.  For those who do not look at them and
+ * are about to need as much memory again: with many groups these are many.
+ */
+extern void pmon_forget_applications(PmonGroupSnapshot *snapshot);
+
 /* Ask for the lock that lets one snapshot be taken at a time. */
 extern void pmon_request_snapshots(void);
 
