@@ -32,6 +32,7 @@
 
 #include "query/history_reader.h"
 #include "server.h"
+#include "shared/slots.h"
 
 /*
  * The header's layout is nobody else's business, so this is part of it.  Its
@@ -492,7 +493,6 @@ check_terminations(void)
 {
 	int			n;
 	PmonTermination *records = pmon_copy_terminations(&n);
-	const char *detail;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -504,7 +504,6 @@ check_terminations(void)
 				records[i].reason >= 0 && records[i].reason <= PMON_END_REQUESTED,
 				"a termination that can not be shown");
 		require(pmon_outcome_name(records[i].outcome) != NULL, "no outcome");
-		(void) pmon_outcome(records[i].outcome, &detail);
 	}
 	pfree(records);
 }

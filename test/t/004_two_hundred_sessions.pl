@@ -140,13 +140,18 @@ agrees('pool_monitor_roles agrees with pg_stat_activity', 6,
 	   FROM pg_roles r LEFT JOIN pg_stat_activity a ON usesysid = r.oid AND backend_type = 'client backend'
 	  WHERE rolcanlogin GROUP BY r.oid, rolname, rolconnlimit");
 agrees('pool_monitor_sessions agrees with pg_stat_activity, column by column', 204,
-	'SELECT pid, datname, usename, application_name, client_addr, client_port, backend_start, xact_start, query_start,
+	"SELECT pid, datname, usename, application_name, client_addr, client_port, backend_start,
+	        CASE WHEN state <> 'idle in transaction (aborted)' THEN xact_start END, query_start,
 	        state_change, state, wait_event_type, wait_event, backend_xmin, checked_out, blocks, query
-	   FROM pool_monitor_sessions',
+	   FROM pool_monitor_sessions",
 	"SELECT pid, datname::text, usename::text, application_name, client_addr, client_port, backend_start, xact_start, query_start,
 	        state_change, state, wait_event_type, wait_event, backend_xmin, state NOT IN ('idle', 'disabled'),
 	        (SELECT count(*)::int FROM unnest(ARRAY(SELECT w.pid FROM pg_locks w WHERE NOT w.granted)) w
 	          WHERE a.pid = ANY (pg_blocking_pids(w))), query $client");
+is( $observer->query(
+		"SELECT count(*) > 20, count(*) FILTER (WHERE s.xact_start BETWEEN a.backend_start AND a.query_start) - count(*)
+		   FROM pool_monitor_sessions s JOIN pg_stat_activity a USING (pid) WHERE a.state = 'idle in transaction (aborted)'"),
+	't|0', 'and has the start of a failed transaction, which pg_stat_activity forgets');
 is($observer->query("SELECT blocks FROM pool_monitor_sessions WHERE application_name = 'locker'"),
 	'28', 'the session that all wait for is told');
 
@@ -157,7 +162,7 @@ agrees('pool_monitor_pool_status() agrees with pg_stat_activity', 24 * 5 * 7,
 	        (SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'template1' UNION ALL VALUES (NULL)) d,
 	        (SELECT rolname AS usename FROM pg_roles WHERE rolcanlogin UNION ALL VALUES (NULL)) r,
 	        pool_monitor_pool_status(3, 1, k.application_name, d.datname, r.usename)",
-	"SELECT *, CASE WHEN checked_out >= 4 THEN 'exhausted' WHEN total > 3 THEN 'overflow' ELSE 'healthy' END
+	"SELECT *, CASE WHEN total = 0 THEN NULL WHEN checked_out >= 4 THEN 'exhausted' WHEN total > 3 THEN 'overflow' ELSE 'healthy' END
 	   FROM (SELECT k.application_name, d.datname, r.usename, count(*) FILTER (WHERE state = 'idle')::int,
 	                count(*) FILTER (WHERE state NOT IN ('idle', 'disabled'))::int AS checked_out,
 	                greatest(count(pid) - 3, 0), count(pid)::int AS total
@@ -191,6 +196,8 @@ sub ages_agree
 		$observer->query(
 			"SELECT count(*) > 0, count(*) FILTER (WHERE $wrong) FROM $view o
 			   JOIN (SELECT $list, $oldest FROM pg_stat_activity
+			           LEFT JOIN (SELECT pid, xact_start AS failed_xact_start FROM pool_monitor_sessions
+			                       WHERE state = 'idle in transaction (aborted)') f USING (pid)
 			          WHERE backend_type IN ('client backend', 'walsender') GROUP BY $list) t ON $same"),
 		't|0',
 		"the ages in $view agree with pg_stat_activity") || diag($observer->stderr);
@@ -199,12 +206,12 @@ ages_agree('pool_monitor_connections', 'datname usename application_name client_
 	{ longest_in_state => 'min(state_change)' });
 my $ages = {
 	longest_idle => "min(state_change) FILTER (WHERE state = 'idle')",
-	longest_transaction => 'min(xact_start)',
+	longest_transaction => 'min(coalesce(xact_start, failed_xact_start))',
 	longest_session => 'min(backend_start)'
 };
 ages_agree('pool_monitor_applications', 'application_name', $ages);
 ages_agree('pool_monitor_groups', 'datname usename application_name', $ages);
-ages_agree('pool_monitor_sessions', 'pid', { state_age => 'min(state_change)', transaction_age => 'min(xact_start)' });
+ages_agree('pool_monitor_sessions', 'pid', { state_age => 'min(state_change)', transaction_age => 'min(coalesce(xact_start, failed_xact_start))' });
 
 # What was counted, not looked up
 agrees('the counts of logins and peaks are those of the sessions there are', 20,
