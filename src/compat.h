@@ -124,7 +124,12 @@ PmonCopyWaitQueue(LOCK *lock, int *pids, int max)
 	int			n = 0;
 #if PG_VERSION_NUM >= 160000
 	dlist_iter	iter;
+#else
+	PGPROC	   *proc = (PGPROC *) lock->waitProcs.links.next;
+#endif
 
+	Assert(LWLockHeldByMe(LockHashPartitionLock(LockTagHashCode(&lock->tag))));
+#if PG_VERSION_NUM >= 160000
 	dclist_foreach(iter, &lock->waitProcs)
 	{
 		if (n == max)
@@ -132,8 +137,6 @@ PmonCopyWaitQueue(LOCK *lock, int *pids, int max)
 		pids[n++] = dlist_container(PGPROC, PmonWaitLink, iter.cur)->pid;
 	}
 #else
-	PGPROC	   *proc = (PGPROC *) lock->waitProcs.links.next;
-
 	while (n < lock->waitProcs.size && n < max)
 	{
 		pids[n++] = proc->pid;

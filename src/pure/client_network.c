@@ -3,6 +3,8 @@
  * client_network.c
  *	  Where a client comes from, and the networks that it may come from.
  *
+ * See client_network.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

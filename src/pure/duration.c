@@ -3,6 +3,9 @@
  * duration.c
  *	  Durations as text: "10min", "1.5h", "500".
  *
+ * See duration.h.  Core's parse_int() is followed step by step, since it is made
+ * for an int, and durations can be longer.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

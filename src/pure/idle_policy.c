@@ -3,6 +3,8 @@
  * idle_policy.c
  *	  Which idle sessions are to be ended: a pure decision.
  *
+ * See idle_policy.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -3,6 +3,8 @@
  * pools.c
  *	  Declared pools: what they are, which sessions they take, their status.
  *
+ * See pools.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -3,6 +3,9 @@
  * session_state.h
  *	  The states that a session can be in.
  *
+ * Core's states (BackendState) by the names of pg_stat_activity, and one more:
+ * a session that has not logged in yet.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef PMON_SESSION_STATE_H

@@ -3,6 +3,8 @@
  * sizing.c
  *	  How large a pool should be: Erlang C and its extension to any hold time.
  *
+ * See sizing.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

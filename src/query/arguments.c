@@ -3,6 +3,8 @@
  * arguments.c
  *	  Arguments that several SQL functions take, checked.
  *
+ * See arguments.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

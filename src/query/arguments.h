@@ -3,6 +3,9 @@
  * arguments.h
  *	  Arguments that several SQL functions take, checked.
  *
+ * What makes no sense is an error that names the argument; none is bent to what
+ * would.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef PMON_ARGUMENTS_H

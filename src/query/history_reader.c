@@ -54,6 +54,9 @@ typedef struct PeriodKey
 	uint32		unused;
 } PeriodKey;
 
+StaticAssertDecl(sizeof(PeriodKey) == sizeof(TimestampTz) + 2 * sizeof(uint32),
+				 "a key of a hash table has no padding");
+
 /* Copy the names of all applications that there are. */
 static void
 read_names(HistoryQuery *query)

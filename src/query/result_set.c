@@ -3,6 +3,10 @@
  * result_set.c
  *	  Rows for SQL, and who may read what.
  *
+ * See result_set.h.  How many columns a function has is written in its code and
+ * in the SQL script of some version, so each row is compared with what the
+ * function was declared with.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -3,6 +3,8 @@
  * series_groups.c
  *	  Groups as they are exposed to Prometheus: by name, and not too many.
  *
+ * See series_groups.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

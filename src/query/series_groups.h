@@ -33,6 +33,9 @@ typedef struct PmonSeriesNames
 	char		application_name[NAMEDATALEN];
 } PmonSeriesNames;
 
+StaticAssertDecl(sizeof(PmonSeriesNames) == 3 * NAMEDATALEN,
+				 "a key of a hash table has no padding");
+
 /* What a group adds up to */
 typedef struct PmonSeriesGroup
 {

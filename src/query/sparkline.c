@@ -3,6 +3,9 @@
  * sparkline.c
  *	  A line of figures as a line of blocks, to look at in psql.
  *
+ * See sparkline.h.  The largest value gets the fullest block, and the emptiest one
+ * is for 0 alone, so that what is little does not look like nothing.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -3,6 +3,10 @@
  * sql_history.c
  *	  SQL functions that show the past.
  *
+ * They add the history up by periods (history_reader.h), of which each is a row,
+ * or a character of a chart.  Who may see them is a matter of GRANT alone, since
+ * the history knows applications, but not whose they are.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -3,6 +3,9 @@
  * sql_info.c
  *	  SQL functions about the extension itself: what it does, and its reset.
  *
+ * Without the preloaded library there is nothing but its version; the rest is
+ * null.  Who may reset is a matter of GRANT alone.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -91,7 +91,7 @@ pool_monitor_status(PG_FUNCTION_ARGS)
 	return pmon_return_row(fcinfo, &row);
 }
 
-/* What pool_monitor_connections groups by: no padding but what is zeroed */
+/* What pool_monitor_connections groups by */
 typedef struct ConnectionKey
 {
 	Oid			databaseid;
@@ -101,6 +101,11 @@ typedef struct ConnectionKey
 	PmonClient	client_addr;
 	char		application_name[NAMEDATALEN];
 } ConnectionKey;
+
+StaticAssertDecl(offsetof(ConnectionKey, application_name) ==
+				 2 * sizeof(Oid) + sizeof(PmonState) + sizeof(BackendType) + sizeof(PmonClient) &&
+				 sizeof(ConnectionKey) == offsetof(ConnectionKey, application_name) + NAMEDATALEN,
+				 "a key of a hash table has no padding");
 
 typedef struct ConnectionEntry
 {

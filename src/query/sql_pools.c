@@ -3,6 +3,10 @@
  * sql_pools.c
  *	  SQL functions about declared pools.
  *
+ * The counts are of one reading of the sessions (live_sessions.h), which are
+ * matched with the pools as they are declared now; what the worker remembers of a
+ * pool, which is its peak, stands beside them.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -4,6 +4,10 @@
  *	  SQL functions that show each session, or those that look leaked, and
  *	  the prepared transactions that others wait for.
  *
+ * They start from one reading of the sessions (live_sessions.h), and one of the
+ * lock manager for who waits for whom.  What only who may read a session may know
+ * is null for others.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

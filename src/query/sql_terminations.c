@@ -3,6 +3,10 @@
  * sql_terminations.c
  *	  SQL functions about sessions that are ended.
  *
+ * Sessions are asked to end by the protocol that the worker uses as well
+ * (requester.h), and the call waits for their answers.  What has not been answered
+ * when it is canceled is withdrawn, so that nothing of it happens later.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

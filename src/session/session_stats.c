@@ -90,6 +90,7 @@ enter_group(TimestampTz now)
 {
 	PmonGroupKey key;
 
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	namestrcpy((Name) my_application_name, current_application_name());
 	pmon_set_group_key(&key, MyDatabaseId, GetAuthenticatedUserId(),
 					   my_application_name);
@@ -110,6 +111,7 @@ leave_group(TimestampTz now)
 	PmonHistogram all = {PMON_ALL_OCTAVES, pmon_group_buckets[my_group]};
 	int			slot = my_slot - pmon_slots;
 
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	pmon_add_hold_counters(&group->counters.hold, &my_slot->hold, group->generation);
 	pmon_add_hold_buckets(&all, &my_slot->hold, group->generation);
 	pmon_clear_hold_counters(&my_slot->hold);
@@ -261,6 +263,7 @@ pmon_xact_callback(XactEvent event, void *arg)
 static void
 count_end(PmonCounters *counters)
 {
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	switch (pgStatSessionEndCause)
 	{
 		case DISCONNECT_CLIENT_EOF:

@@ -148,12 +148,13 @@ free_all(PmonGroupSnapshot *snapshot, Making *making)
 }
 
 /*
- * What follows wants the lock.
+ * What follows wants PmonLock(), at least shared.
  */
 
 static void
 copy_groups(PmonGroupSnapshot *snapshot, Making *making)
 {
+	Assert(LWLockHeldByMe(PmonLock()));
 	snapshot->groups_evicted = pmon_group_table->groups_evicted;
 	snapshot->ngroups = 0;
 	for (int i = 0; i < pmon->max_groups && snapshot->ngroups < pmon_group_table->ngroups; i++)
@@ -177,6 +178,7 @@ copy_groups(PmonGroupSnapshot *snapshot, Making *making)
 static void
 add_sessions(PmonGroupSnapshot *snapshot, Making *making, TimestampTz now)
 {
+	Assert(LWLockHeldByMe(PmonLock()));
 	list_members(making);
 	for (int i = 0; i < making->nmembers; i++)
 	{
@@ -201,6 +203,7 @@ make_histograms(PmonGroupSnapshot *snapshot, Making *making)
 	uint64	   *next = making->memory;
 	int			left = making->room.octaves;
 
+	Assert(LWLockHeldByMe(PmonLock()));
 	for (int i = 0; i < snapshot->ngroups; i++)
 	{
 		PmonHistogram *histogram = &snapshot->histograms[i];
@@ -229,6 +232,7 @@ make_histograms(PmonGroupSnapshot *snapshot, Making *making)
 static void
 copy_rejections(PmonGroupSnapshot *snapshot)
 {
+	Assert(LWLockHeldByMe(PmonLock()));
 	snapshot->nrejections = 0;
 	for (int i = 0; i < PMON_MAX_REJECTIONS && snapshot->nrejections < pmon_queue->nrejections; i++)
 	{
@@ -243,6 +247,7 @@ copy_rejections(PmonGroupSnapshot *snapshot)
 static bool
 copy_all(PmonGroupSnapshot *snapshot, Making *making, TimestampTz now)
 {
+	Assert(LWLockHeldByMe(PmonLock()));
 	if (pmon_group_table->ngroups > making->room.groups ||
 		pmon_group_table->napplications > making->room.applications ||
 		pmon_queue->nrejections > making->room.rejections)

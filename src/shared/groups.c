@@ -54,6 +54,10 @@ typedef struct ApplicationHashEntry
 	int			place;
 } ApplicationHashEntry;
 
+StaticAssertDecl(sizeof(GroupHashEntry) == sizeof(PmonGroupKey) + sizeof(int) &&
+				 sizeof(ApplicationHashEntry) == NAMEDATALEN + sizeof(int),
+				 "an entry is a key and a place, without padding");
+
 static bool
 is_other(const PmonGroupKey *key)
 {
@@ -464,10 +468,12 @@ pmon_enter_group(const PmonGroupKey *key, const char *datname,
 				 const char *usename, const PmonClient *client_addr,
 				 TimestampTz now)
 {
-	int			place = find_or_make_group(key);
 	PmonGroup  *group;
 	PmonApplication *application;
+	int			place;
 
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
+	place = find_or_make_group(key);
 	if (place == PMON_NONE)
 	{
 		/* every group has sessions: stand in the "<other>" if there is one */
@@ -502,6 +508,7 @@ pmon_leave_group(int place, TimestampTz now)
 {
 	PmonGroup  *group = &pmon_groups[place];
 
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	Assert(group->in_use && group->connections > 0);
 	group->last_used = now;
 	if (--group->connections == 0 && place != CATCH_ALL_GROUP)
@@ -635,6 +642,7 @@ pmon_reset_groups(const char *application_name, TimestampTz now)
 {
 	int			only = PMON_NONE;
 
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	if (application_name != NULL)
 	{
 		only = find_application(application_name);

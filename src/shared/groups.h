@@ -9,8 +9,8 @@
  * role.  Where these take too many places, the least recently used of them is
  * folded into the "<other>" without database and role, which always exists.
  *
- * Every function here wants PmonLock() held: exclusively, but where it says
- * otherwise.  None raises an error.
+ * Who enters, leaves or resets groups holds PmonLock() exclusively.  No
+ * function here raises an error.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,6 +49,9 @@ typedef struct PmonGroupKey
 	Oid			userid;
 	char		application_name[NAMEDATALEN];
 } PmonGroupKey;
+
+StaticAssertDecl(sizeof(PmonGroupKey) == 2 * sizeof(Oid) + NAMEDATALEN,
+				 "a key of a hash table has no padding");
 
 typedef struct PmonGroup
 {
@@ -130,14 +133,18 @@ extern void pmon_set_group_key(PmonGroupKey *key, Oid databaseid, Oid userid,
  * A session enters the group with that key, or the "<other>" that stands in
  * for it, and leaves it again.  Entering updates the peaks of the group, of
  * its application and of the server.  The names of database and role and the
- * client's address are noted in the group.  Returns the group's place.
+ * client's address are noted in the group.  Returns the group's place.  Both
+ * want PmonLock() exclusively.
  */
 extern int	pmon_enter_group(const PmonGroupKey *key, const char *datname,
 							 const char *usename,
 							 const PmonClient *client_addr, TimestampTz now);
 extern void pmon_leave_group(int group, TimestampTz now);
 
-/* Raise a peak to a value that was reached at that time, if it is higher. */
+/*
+ * Raise a peak to a value that was reached at that time, if it is higher.
+ * Wants whichever lock the peak is under.
+ */
 extern void pmon_raise_peak(PmonPeak *peak, int value, TimestampTz at);
 
 /* Add counters to counters, without buckets.  Needs no lock of its own. */
@@ -156,7 +163,7 @@ extern void pmon_restore_group(const PmonGroup *saved,
 /*
  * Forget what was counted: in one application's groups (NULL: in all), as of
  * now.  Sessions in progress stay where they are; what they counted so far is
- * forgotten too.
+ * forgotten too.  Wants PmonLock() exclusively.
  */
 extern void pmon_reset_groups(const char *application_name, TimestampTz now);
 

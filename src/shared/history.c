@@ -3,6 +3,8 @@
  * history.c
  *	  What is kept of the past: every sample for a while, minutes for longer.
  *
+ * See history.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

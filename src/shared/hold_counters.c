@@ -13,6 +13,7 @@
 #include "port/pg_bitutils.h"
 
 #include "shared/hold_counters.h"
+#include "shared/shared_state.h"
 
 void
 pmon_init_hold_counters(PmonHoldCounters *counters)
@@ -127,6 +128,7 @@ void
 pmon_add_hold_counters(PmonHoldTotals *totals, PmonHoldCounters *counters,
 					   uint32 generation)
 {
+	Assert(LWLockHeldByMe(PmonLock()));
 	if (!are_of_generation(counters, generation))
 		return;
 	totals->transactions += pg_atomic_read_u64(&counters->transactions);
@@ -143,6 +145,7 @@ pmon_add_hold_buckets(PmonHistogram *histogram, PmonHoldCounters *counters,
 	uint64	   *count = histogram->counts;
 	uint64		counted;
 
+	Assert(LWLockHeldByMe(PmonLock()));
 	if (!are_of_generation(counters, generation))
 		return;
 	counted = pg_atomic_read_u64(&counters->octaves);

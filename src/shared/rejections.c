@@ -21,8 +21,9 @@
  *	 second it is passed over.  Should its writer wake up after that, it finds
  *	 the state changed and publishes nothing.
  *
- * No writer ever waits, or tries more than a few times.  The counts by reason are exact in any
- * case; what can go wrong is only whose name a rejection stands under.
+ * No writer ever waits, or tries more than a few times.  The counts by reason
+ * are exact in any case; what can go wrong is only whose name a rejection
+ * stands under.
  *
  * The reasons are told apart by the untranslated message.  A client that is
  * refused before it is authenticated chooses the names that we store, so the
@@ -55,6 +56,9 @@ typedef struct RejectionHashEntry
 	PmonRejectionKey key;
 	int			place;
 } RejectionHashEntry;
+
+StaticAssertDecl(sizeof(RejectionHashEntry) == sizeof(PmonRejectionKey) + sizeof(int),
+				 "an entry is a key and a place, without padding");
 
 const char *const pmon_reject_reason_names[PMON_REJECT_REASONS] = {
 	"too_many_clients",
@@ -266,7 +270,10 @@ evict_rejection(void)
 	pmon_queue->nrejections--;
 }
 
-/* Count rejections under their names. */
+/*
+ * Count rejections under their names.  Wants PmonLock() exclusively, but at
+ * server start, when nobody else is there.
+ */
 static void
 add_rejections(const PmonRejectionKey *key, uint64 rejected, TimestampTz at)
 {
@@ -274,6 +281,7 @@ add_rejections(const PmonRejectionKey *key, uint64 rejected, TimestampTz at)
 	PmonRejection *rejection;
 	int			place = 0;
 
+	Assert(!IsUnderPostmaster || LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	entry = hash_search(rejection_hash, key, HASH_FIND, NULL);
 	if (entry == NULL)
 	{
@@ -323,13 +331,17 @@ pass_over(TimestampTz now)
 	return now - pmon_queue->stuck_since > PASS_OVER_AFTER;
 }
 
-/* Take the entries that are published, in their order. */
+/*
+ * Take the entries that are published, in their order.  Wants PmonLock()
+ * exclusively.
+ */
 static void
 fold_queue(void)
 {
 	uint64		position = pg_atomic_read_u64(&pmon_queue->folded);
 	uint64		end = pg_atomic_read_u64(&pmon_queue->next);
 
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	for (; position < end; position++)
 	{
 		PmonQueuedRejection *entry = &pmon_queue->entries[position % PMON_QUEUE_SIZE];
@@ -398,6 +410,7 @@ pmon_last_rejected_at(void)
 void
 pmon_reset_rejections(const char *application_name)
 {
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	for (int i = 0; i < PMON_MAX_REJECTIONS; i++)
 	{
 		PmonRejection *rejection = &pmon_rejections[i];

@@ -34,6 +34,9 @@ typedef struct PmonRejectionKey
 	int			reason;
 } PmonRejectionKey;
 
+StaticAssertDecl(sizeof(PmonRejectionKey) == 3 * NAMEDATALEN + sizeof(int),
+				 "a key of a hash table has no padding");
+
 typedef struct PmonRejection
 {
 	PmonRejectionKey key;

@@ -3,6 +3,8 @@
  * ring.c
  *	  A ring of records in shared memory: one writer, many readers, no lock.
  *
+ * See ring.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -3,6 +3,10 @@
  * settings.c
  *	  Settings: pool_monitor.*
  *
+ * Each is a variable that the server itself assigns; see settings.h.  The text
+ * of the pools is read by the check hook, so that a value that can not be read is
+ * never in force, and nobody has to read it again.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

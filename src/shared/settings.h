@@ -3,6 +3,10 @@
  * settings.h
  *	  Settings: pool_monitor.*
  *
+ * Each process has the values that are in force for it.  Those of which others
+ * depend on one value for all, since memory was made by them, can be set at
+ * server start only: who reads shared memory takes them from there.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef PMON_SETTINGS_H

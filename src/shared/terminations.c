@@ -3,6 +3,8 @@
  * terminations.c
  *	  The record of sessions that were ended, or spared, or would have been.
  *
+ * See terminations.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -161,12 +163,17 @@ find_victim(Oid userid)
 	return victim;
 }
 
-/* Put a record to the others.  Wants the lock. */
+/*
+ * Put a record to the others.  Wants the lock exclusively, but at server start,
+ * when nobody else is there.
+ */
 static void
 put_record(const PmonTermination *record)
 {
 	int			place;
 
+	Assert(!IsUnderPostmaster ||
+		   LWLockHeldByMeInMode(PmonTerminationLock(), LW_EXCLUSIVE));
 	if (pmon_terminations->n < PMON_MAX_TERMINATIONS)
 		place = pmon_terminations->n++;
 	else

@@ -3,6 +3,8 @@
  * pool_tracker.c
  *	  Which declared pool each session belongs to, as the worker sees it.
  *
+ * See pool_tracker.h.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -137,6 +139,7 @@ arrange_states(void)
 {
 	static PmonPoolState before[PMON_MAX_POOLS];
 
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	if (states_version == pmon_declared_version)
 		return;
 	states_version = pmon_declared_version;

@@ -170,6 +170,7 @@ application_sample(int place)
 static void
 apply_groups(void)
 {
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	sample.napplications = 0;
 	memset(sample.figures, 0, sizeof(sample.figures));
 
@@ -240,6 +241,7 @@ note_sample(uint64 missed, const instr_time *start)
 	INSTR_TIME_SUBTRACT(duration, *start);
 	ns = (uint64) (INSTR_TIME_GET_DOUBLE(duration) * 1e9);
 
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	pmon->samples++;
 	pmon->missed_samples += missed;
 	pmon->last_sample_at = sample.at;

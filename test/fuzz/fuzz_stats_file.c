@@ -562,6 +562,7 @@ go_on(TimestampTz now)
 	static const PmonClient client = {PMON_CLIENT_LOCAL};
 	int			places[SESSIONS];
 
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
 	for (int i = 0; i < MAX_GROUPS + 2; i++)
 	{
 		PmonGroupKey key;
@@ -575,13 +576,16 @@ go_on(TimestampTz now)
 		pmon_groups[places[i % SESSIONS]].counters.sessions++;
 		pmon_leave_group(places[i % SESSIONS], now + i);
 	}
+	LWLockRelease(PmonLock());
 
 	pg_atomic_fetch_add_u64(&pmon_queue->ever, 1);
 	pmon_check_rejections();
 	require(pmon_incidents->current > 0, "no incident");
 	pmon_check_utilization(SESSIONS);
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
 	pmon_reset_groups("new 1", now);
 	pmon_reset_rejections("api");
+	LWLockRelease(PmonLock());
 }
 
 /* Does a second restart find what the first one had? */
@@ -882,6 +886,7 @@ make_groups(int n)
 {
 	static const PmonClient client = {PMON_CLIENT_INET4, {10, 1, 2, 3}};
 
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
 	for (int i = 0; i < n; i++)
 	{
 		PmonGroupKey key;
@@ -898,6 +903,7 @@ make_groups(int n)
 		pmon_group_buckets[place][9 * i] = i;
 		pmon_leave_group(place, 2000 + i);
 	}
+	LWLockRelease(PmonLock());
 	pmon_raise_peak(&pmon_pool_states[0].peak_checked_out, 3, 1000);
 	snprintf(pmon_pool_states[0].name, NAMEDATALEN, "workers");
 }

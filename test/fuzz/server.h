@@ -267,9 +267,15 @@ LWLockPadded *MainLWLockArray = fuzz_locks;
 static int	locks_held = 0;
 
 bool
+LWLockHeldByMe(LWLock *lock)
+{
+	return locks_held > 0;
+}
+
+bool
 LWLockHeldByMeInMode(LWLock *lock, LWLockMode mode)
 {
-	return true;
+	return locks_held > 0;
 }
 
 bool
@@ -337,6 +343,7 @@ int			MaxConnections = 4;
 int			max_worker_processes = 0;
 int			max_wal_senders = 0;
 int			autovacuum_max_workers = 0;
+bool		IsUnderPostmaster = false;
 bool		am_walsender = false;
 struct Port *MyProcPort = NULL;
 void	   *UsedShmemSegAddr = NULL;

@@ -81,6 +81,31 @@ map()
 		done | sort -u)
 }
 
+# Each .c file opens with its design, or says which header has it: there is more
+# than its name and its purpose, and if that more is only "See x.h.", then x.h
+# has it.
+openings()
+{
+	local file header bad=0
+
+	for file in src/*/*.c; do
+		header=$(opening "$file" | sed -nE '2s/^ \* See ([a-z_]+\.h)\.$/\1/p')
+		case $(opening "$file" | wc -l) in
+			0 | 1) echo "$file does not open with its design" ;;
+			2) [ -z "$header" ] || [ "$(opening "${file%/*}/$header" | wc -l)" -gt 1 ] ||
+				echo "$file: $header does not have the design either" ;;
+			*) continue ;;
+		esac
+	done | grep . && bad=1
+	return $bad
+}
+
+# the opening of a file: its name, and the lines after its purpose
+opening()
+{
+	sed -n '2,/^ \*--*$/p' "$1" | grep '^ \* '
+}
+
 shell_syntax()
 {
 	local file first bad=0
@@ -96,6 +121,7 @@ check "compiles without a warning" builds
 if [ "${1:-}" != version ]; then
 	check "pg_bsd_indent leaves the C files as they are" bash test/lib/indent.sh
 	check "every .c file has its header" headers
+	check "every .c file opens with its design" openings
 	check "includes go down the list of folders" layers
 	check "the map in pool_monitor.c names every file" map
 	check "the shell scripts parse" shell_syntax
