@@ -183,6 +183,13 @@ PmonShmemInitHash(const char *name, int nelems, HASHCTL *info, int flags)
 #define PmonSlotOfVirtualXact(proc) ((proc) - 1)
 #endif
 
+/* What a callback of the syscache is given to tell which cache it is */
+#if PG_VERSION_NUM >= 190000
+#define PmonCacheId SysCacheIdentifier
+#else
+#define PmonCacheId int
+#endif
+
 /* The server's own record of one of its settings, or NULL */
 static inline struct config_generic *
 PmonFindSetting(const char *name)

@@ -29,7 +29,7 @@
  *		worker				its main loop
  *		sampler				one sample
  *		history_writer		what of it is kept
- *		pool_tracker		which pool a session belongs to
+ *		pool_tracker		how full the pools are
  *		terminator			ends sessions by policy
  *		stats_file			saving and restoring; also at shutdown
  *
@@ -38,6 +38,7 @@
  *		end_answer			the answer to whoever asks the session to end
  *		listen_tracker		does it listen?
  *		own_settings		has it turned core's timeouts off?
+ *		role_tracker		what its role is now
  *
  * shared/, what processes share:
  *		settings			the settings
@@ -54,6 +55,7 @@
  *		rejections			logins that were refused
  *		ring, history		memory for the past
  *		incidents			when connections ran out, and who held them
+ *		session_pool		which pool a session belongs to
  *		current_policy		the policy that is in force
  *		end_request			asking a session to end: the protocol
  *		requester			whoever asks

@@ -17,6 +17,7 @@
 #include "query/result_set.h"
 #include "shared/client_waits.h"
 #include "shared/current_policy.h"
+#include "shared/session_pool.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
 #include "shared/slots.h"
@@ -157,15 +158,13 @@ pmon_server_status(double utilization, bool exhausted)
 int
 pmon_live_pool(PmonLive *live, const PmonSession *session)
 {
-	PmonPoolSubject subject;
+	int			pool;
 
-	if (pmon_declared->npools == 0)
-		return -1;
-	subject.application_name = session->application_name;
-	subject.datname = pmon_live_database(live, session->databaseid);
-	subject.usename = pmon_live_role(live, session->userid);
-	subject.client = session->client_addr;
-	return pmon_pools_match(pmon_declared, &subject);
+	if (pmon_match_session(pmon_declared, session, &pool))
+		return pool;
+	return pmon_match_names(pmon_declared, session,
+							pmon_live_database(live, session->databaseid),
+							pmon_live_role(live, session->userid));
 }
 
 PmonCounts *

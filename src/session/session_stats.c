@@ -46,9 +46,11 @@
 
 #include "session/listen_tracker.h"
 #include "session/own_settings.h"
+#include "session/role_tracker.h"
 #include "session/session_stats.h"
 #include "session/end_answer.h"
 #include "shared/groups.h"
+#include "shared/session_pool.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
 #include "shared/slots.h"
@@ -70,7 +72,7 @@ static char my_application_name[NAMEDATALEN];
 static MemoryContextCallback cleanup_callback;
 static bool awaiting_cleanup = false;
 
-/* The same for a commit under a name that may have been set with SET LOCAL */
+/* The same for a commit or prepare under a name that may have been set with SET LOCAL */
 static MemoryContextCallback name_callback;
 static bool awaiting_name = false;
 
@@ -97,6 +99,8 @@ enter_group(TimestampTz now)
 	my_group = pmon_enter_group(&key, MyProcPort->database_name,
 								MyProcPort->user_name,
 								&my_slot->client_addr, now);
+	pmon_set_identity(my_slot - pmon_slots, MyProcPort->database_name,
+					  MyProcPort->user_name, my_application_name);
 	PmonSetMembership(my_slot - pmon_slots, my_group, pmon_groups[my_group].id);
 	my_slot->hold.generation = pmon_groups[my_group].generation;
 	my_slot->group_since = now;
@@ -133,7 +137,8 @@ log_in(void)
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
 	enter_group(now);
 	my_slot->group_since = MyStartTimestamp;
-	my_slot->superuser = GetSessionUserIsSuperuser();
+	my_slot->userid = GetAuthenticatedUserId();
+	my_slot->superuser = GetSessionUserIsSuperuser() || !pmon_role_is_certain();
 	pmon_groups[my_group].counters.sessions++;
 	LWLockRelease(PmonLock());
 }
@@ -222,6 +227,9 @@ is_own_transaction(void)
 static void
 pmon_xact_callback(XactEvent event, void *arg)
 {
+	if (unlikely(pmon_roles_to_read || pmon_roles_to_publish) &&
+		my_group != PMON_NONE)
+		pmon_track_roles(event, my_slot - pmon_slots);
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_PREPARE &&
 		event != XACT_EVENT_ABORT)
 		return;
@@ -238,7 +246,7 @@ pmon_xact_callback(XactEvent event, void *arg)
 	{
 		if (is_own_transaction())
 			return;
-		if (follow_name() && event == XACT_EVENT_COMMIT && !awaiting_name)
+		if (follow_name() && !awaiting_name)
 		{
 			name_callback.func = name_restored;
 			name_callback.arg = NULL;
@@ -329,6 +337,7 @@ take_slot(void)
 	pmon_clear_hold_counters(&my_slot->hold);
 	my_slot->listening = false;
 	pmon_show_own_settings(my_slot);
+	pmon_start_role_tracker();
 	pmon_accept_requests(slot);
 	pg_write_barrier();
 	pg_atomic_fetch_or_u64(&pmon_live[slot / 64], UINT64CONST(1) << (slot % 64));
@@ -371,7 +380,10 @@ pmon_utility_hook(PlannedStmt *pstmt, const char *queryString,
 {
 	pmon_call_off_accepted();
 	if (my_slot != NULL)
+	{
 		pmon_track_listen(pstmt->utilityStmt, &my_slot->listening);
+		pmon_track_alter_role(pstmt->utilityStmt);
+	}
 
 	if (prev_utility_hook)
 		prev_utility_hook(pstmt, queryString, readOnlyTree, context, params,

@@ -213,6 +213,8 @@ init_header(void)
 	pmon->max_backends = MaxBackends;
 	pmon->max_groups = pmon_max_groups;
 	pg_atomic_init_u64(&pmon->clock_set_at, 0);
+	pg_atomic_init_u64(&pmon->role_changes_begun, 0);
+	pg_atomic_init_u64(&pmon->role_changes_done, 0);
 	pg_atomic_init_u64(&pmon->lost_accepts, 0);
 	pg_atomic_init_u64(&pmon->terminated, 0);
 	pg_atomic_init_u64(&pmon->terminated_ever, 0);

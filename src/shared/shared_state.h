@@ -105,6 +105,10 @@ typedef struct PmonShared
 	int64		clock_offset;
 	pg_atomic_uint64 clock_set_at;
 
+	/* see role_tracker.c */
+	pg_atomic_uint64 role_changes_begun;
+	pg_atomic_uint64 role_changes_done;
+
 	/* sessions that accepted our request to end, but were not ended by it */
 	pg_atomic_uint64 lost_accepts;
 

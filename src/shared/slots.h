@@ -40,23 +40,33 @@ typedef struct PmonMembership
 
 /*
  * One a backend, at its place in the status array.  pid is set before the
- * slot's live bit and cleared after it.  group_since is written by the session
- * under PmonLock().  What a transaction changes is in two cache lines: that of
- * the counters and one of the buckets.
+ * slot's live bit and cleared after it.  group_since and the names are written
+ * under PmonLock(); session_pool.h says who reads the names without it.  What a
+ * transaction changes is in two cache lines: that of the counters and one of
+ * the buckets.
  */
 typedef struct PmonSlot
 {
 	int			pid;
+	volatile uint32 identity;	/* another number each time that the session,
+								 * or one of its names, is another one */
 
 	/* set before pid; the server itself may not know these yet */
 	PGPROC	   *proc;
 	PmonClient	client_addr;
 	int			client_port;	/* as in PmonSession */
 	TimestampTz backend_start;
-	char		application_name[NAMEDATALEN];	/* as it was at login */
+
+	/* that of the start-up packet, then the one that the session counts for */
+	char		application_name[NAMEDATALEN];
+
+	/* set when the session is complete, and when it changes its name */
+	char		datname[NAMEDATALEN];
+	char		usename[NAMEDATALEN];
 
 	TimestampTz group_since;	/* when the session entered the group */
-	bool		superuser;		/* set at login */
+	Oid			userid;			/* who logged in */
+	bool		superuser;		/* is it one's; see role_tracker.h */
 	volatile bool listening;	/* to any channel; set by the session */
 	volatile uint8 own_timeouts;	/* bits below; likewise */
 

@@ -222,10 +222,12 @@ pmon_read_idle_state(int slot, PmonIdleState *session)
 		session->state = translate_state(entry->st_state);
 		session->backend_start = entry->st_proc_start_timestamp;
 		session->state_change = entry->st_state_start_timestamp;
+		memcpy(session->application_name, entry->st_appname, NAMEDATALEN);
 
 		pgstat_end_read_activity(entry, after);
 	} while (!read_is_complete(before, after, &attempts));
 
+	session->application_name[NAMEDATALEN - 1] = '\0';
 	return true;
 }
 

@@ -47,6 +47,7 @@ typedef struct PmonIdleState
 	PmonState	state;
 	TimestampTz backend_start;
 	TimestampTz state_change;
+	char		application_name[NAMEDATALEN];
 } PmonIdleState;
 
 /* What PGPROC knows of a backend; advisory, since it is read without a lock */

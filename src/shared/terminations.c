@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "shared/session_pool.h"
 #include "shared/status_array.h"
 #include "shared/terminations.h"
 
@@ -58,8 +59,10 @@ pmon_start_record(PmonTermination *record, const PmonIdleSession *session,
 				  const PmonPools *pools, TimestampTz now)
 {
 	PmonSession read;
+	int			pool;
 
-	if (!pmon_read_session(session->slot, &read) || read.pid != session->pid)
+	if (!pmon_read_session(session->slot, &read) || read.pid != session->pid ||
+		!pmon_match_session(pools, &read, &pool) || pool != session->pool)
 		return false;
 
 	memset(record, 0, sizeof(*record));

@@ -65,7 +65,8 @@ extern LWLock *PmonTerminationLock(void);
 /*
  * Start a record of a decision about a session that was judged, as of now:
  * everything but the outcome.  Reads the session's status entry; returns
- * false if it is not there any more.
+ * false if it is not there any more, or in another pool by now: then it is to
+ * be judged anew.
  */
 extern bool pmon_start_record(PmonTermination *record,
 							  const PmonIdleSession *session,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pool_tracker.c
- *	  Which declared pool each session belongs to, as the worker sees it.
+ *	  How full the declared pools are, as the worker sees it.
  *
  * See pool_tracker.h.
  *
@@ -14,6 +14,7 @@
 
 #include "shared/groups.h"
 #include "shared/pool_states.h"
+#include "shared/session_pool.h"
 #include "shared/settings.h"
 #include "shared/slots.h"
 #include "worker/pool_tracker.h"
@@ -22,16 +23,22 @@
 #define HEALTHY_SAMPLES		10
 
 /* What was matched, and with which result */
-typedef struct Match
+typedef struct SessionMatch
 {
 	uint32		version;		/* pmon_declared_version; 0: not matched yet */
-	uint32		group_id;
-	int			pid;			/* of a session */
+	uint32		identity;		/* of the slot */
 	int			pool;
-} Match;
+} SessionMatch;
 
-static Match *sessions;			/* by slot */
-static Match *groups;			/* by place */
+typedef struct GroupMatch
+{
+	uint32		version;
+	uint32		group_id;
+	int			pool;
+} GroupMatch;
+
+static SessionMatch *sessions;	/* by slot */
+static GroupMatch *groups;		/* by place */
 
 /* The version that the pools' states in shared memory are of */
 static uint32 states_version = 0;
@@ -39,16 +46,43 @@ static uint32 states_version = 0;
 void
 pmon_pool_tracker_init(void)
 {
-	sessions = palloc0(sizeof(Match) * pmon->max_backends);
-	groups = palloc0(sizeof(Match) * pmon->max_groups);
+	sessions = palloc0(sizeof(SessionMatch) * pmon->max_backends);
+	groups = palloc0(sizeof(GroupMatch) * pmon->max_groups);
 }
 
-/*
- * Match the sessions of a group that come from that client; NULL: from the
- * one that the group has noted.  Returns false if the group is gone.
- */
+int
+pmon_session_pool(int slot)
+{
+	SessionMatch *known = &sessions[slot];
+	uint32		identity = pmon_slots[slot].identity;
+
+	if (pmon_declared->npools == 0)
+		return -1;
+	if (known->version == pmon_declared_version && known->identity == identity)
+		return known->pool;
+
+	/* its names were there before the number, and may be newer now */
+	pg_read_barrier();
+	known->pool = pmon_match_slot(pmon_declared, slot,
+								  pmon_slots[slot].application_name);
+	known->version = pmon_declared_version;
+	known->identity = identity;
+	return known->pool;
+}
+
+int
+pmon_current_session_pool(int slot, const char *application_name)
+{
+	if (pmon_declared->npools == 0)
+		return -1;
+	if (strcmp(pmon_slots[slot].application_name, application_name) == 0)
+		return pmon_session_pool(slot);
+	return pmon_match_slot(pmon_declared, slot, application_name);
+}
+
+/* Match a group.  Returns false if it is gone. */
 static bool
-match(int place, uint32 group_id, const PmonClient *client_addr, int *pool)
+match_group(int place, uint32 group_id, int *pool)
 {
 	PmonGroup  *group = &pmon_groups[place];
 	PmonPoolSubject subject;
@@ -62,7 +96,7 @@ match(int place, uint32 group_id, const PmonClient *client_addr, int *pool)
 	key = group->key;
 	memcpy(datname, group->datname, NAMEDATALEN);
 	memcpy(usename, group->usename, NAMEDATALEN);
-	subject.client = client_addr != NULL ? *client_addr : group->client_addr;
+	subject.client = group->client_addr;
 	LWLockRelease(PmonLock());
 
 	if (!found)
@@ -72,29 +106,6 @@ match(int place, uint32 group_id, const PmonClient *client_addr, int *pool)
 	subject.usename = usename;
 	*pool = pmon_pools_match(pmon_declared, &subject);
 	return true;
-}
-
-int
-pmon_session_pool(int slot)
-{
-	Match	   *known = &sessions[slot];
-	PmonMembership membership = PmonGetMembership(slot);
-	int			pid;
-
-	if (pmon_declared->npools == 0 || membership.group == PMON_NONE)
-		return -1;
-	pid = *((volatile int *) &pmon_slots[slot].pid);
-	if (known->version == pmon_declared_version &&
-		known->group_id == membership.group_id && known->pid == pid)
-		return known->pool;
-
-	if (!match(membership.group, membership.group_id,
-			   &pmon_slots[slot].client_addr, &known->pool))
-		return -1;				/* it moves at this moment */
-	known->version = pmon_declared_version;
-	known->group_id = membership.group_id;
-	known->pid = pid;
-	return known->pool;
 }
 
 void
@@ -111,7 +122,7 @@ pmon_match_groups(void)
 		if (!group->in_use ||
 			(groups[i].version == pmon_declared_version && groups[i].group_id == id))
 			continue;
-		if (match(i, id, NULL, &groups[i].pool))
+		if (match_group(i, id, &groups[i].pool))
 		{
 			groups[i].version = pmon_declared_version;
 			groups[i].group_id = id;
@@ -122,7 +133,7 @@ pmon_match_groups(void)
 int
 pmon_group_pool(int place)
 {
-	Match	   *known = &groups[place];
+	GroupMatch *known = &groups[place];
 
 	if (pmon_declared->npools == 0 || known->version != pmon_declared_version ||
 		known->group_id != pmon_groups[place].id)

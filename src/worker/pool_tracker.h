@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * pool_tracker.h
- *	  Which declared pool each session belongs to, as the worker sees it.
+ *	  How full the declared pools are, as the worker sees it.
  *
- * For the worker alone.  Matching compares patterns, so its results are kept:
- * for a session until it changes its group, for a group for as long as it
- * lives, and for both until the pools are declared anew.
+ * For the worker alone.  session_pool.h decides which pool a session belongs
+ * to.  Matching compares patterns, so its results are kept: for a session until
+ * it goes on under another name, for a group for as long as it lives, and for
+ * both until the pools are declared anew.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,10 +19,12 @@
 extern void pmon_pool_tracker_init(void);
 
 /*
- * The pool of the session in a slot, as an index of pmon_declared, or -1.  Takes
- * PmonLock(), shared, when it has to look at the session's group.
+ * The pool of the session in a slot, as an index of pmon_declared, or -1: by
+ * the application name that it counts for, or by the one that it shows, which
+ * may be another one for the rest of a transaction.  No lock.
  */
 extern int	pmon_session_pool(int slot);
+extern int	pmon_current_session_pool(int slot, const char *application_name);
 
 /*
  * The pool of each group, by its place, or -1: that of the session that had

@@ -123,7 +123,7 @@ read_session(int slot, PmonIdleSession *session)
 	memset(session, 0, sizeof(*session));
 	session->slot = slot;
 	session->pid = current.pid;
-	session->pool = pmon_session_pool(slot);
+	session->pool = pmon_current_session_pool(slot, current.application_name);
 	session->state = current.state;
 	session->state_change = current.state_change;
 	session->backend_start = current.backend_start;
