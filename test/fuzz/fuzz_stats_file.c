@@ -231,6 +231,13 @@ pmon_read_session(int slot, PmonSession *session)
 	return true;
 }
 
+bool
+pmon_match_session(const PmonPools *pools, const PmonSession *session, int *pool)
+{
+	*pool = -1;
+	return true;
+}
+
 /*
  * The files: the good one and the temporary one
  */

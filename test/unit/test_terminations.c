@@ -86,6 +86,12 @@ pmon_read_session(int slot, PmonSession *session)
 	return false;
 }
 
+bool
+pmon_match_session(const PmonPools *pools, const PmonSession *session, int *pool)
+{
+	return false;
+}
+
 static TimestampTz last_at = 0;
 
 static void
