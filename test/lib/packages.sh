@@ -84,7 +84,7 @@ need_packages()
 				packages+=(python3 python3-sqlalchemy python3-psycopg2)
 				;;
 			integration)
-				packages+=(python3-asyncpg pgbouncer
+				packages+=(python3-asyncpg python3-psycopg pgbouncer
 					prometheus prometheus-postgres-exporter prometheus-sql-exporter python3-prometheus-client
 					python3-fastapi uvicorn)
 				# a Node.js from elsewhere has its own

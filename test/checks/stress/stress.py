@@ -2,6 +2,12 @@
 """Ends idle sessions while their clients are about to speak.
 
     stress.py [--seconds N] [--ends N] [--clients N] [--limit MS] [--with METHOD]
+              [--by LIMIT]
+
+LIMIT is what ends a session that is idle outside of a transaction: "idle", its
+idle_timeout, or "lifetime": all are older than twice their max_lifetime, so
+that they may go as soon as they have been idle for 100 ms, which must be the
+limit then.
 
 METHOD is who ends the sessions: "pool_monitor", or "sql", which selects the
 idle sessions from pg_stat_activity and calls pg_terminate_backend() for them,
@@ -141,7 +147,7 @@ class ByHand(threading.Thread):
         connection.close()
 
 
-def run(seconds, ends=None, clients=44, limit=100, method='pool_monitor'):
+def run(seconds, ends=None, clients=44, limit=100, method='pool_monitor', by='idle'):
     """One run; returns the verdict, with figures."""
     connection = wire.Connection('postgres')
     connection.query('SET client_min_messages = error; CREATE EXTENSION IF NOT EXISTS pool_monitor')
@@ -152,7 +158,8 @@ def run(seconds, ends=None, clients=44, limit=100, method='pool_monitor'):
         settings |= {
             'pool_monitor.sample_interval': f'{SAMPLE_INTERVAL}ms',
             'pool_monitor.max_terminations': '0',
-            'pool_monitor.idle_timeout': f'{limit}ms',
+            **({'pool_monitor.idle_timeout': f'{limit}ms'} if by == 'idle' else
+               {'pool_monitor.max_lifetime': '10ms'}),
             'pool_monitor.idle_in_transaction_timeout': f'{limit}ms',
         }
     reload_with(connection, settings)
@@ -247,6 +254,7 @@ def main():
     parser.add_argument('--clients', type=int, default=44)
     parser.add_argument('--limit', type=int, default=100)
     parser.add_argument('--with', dest='method', choices=('pool_monitor', 'sql'), default='pool_monitor')
+    parser.add_argument('--by', choices=('idle', 'lifetime'), default='idle')
     options = parser.parse_args()
 
     verdict = run(**vars(options))
