@@ -7,8 +7,7 @@
 # the tree, with servers of its own.
 #
 #   all        everything, with one server; the default; a quarter of an hour
-#   quick      without the TAP tests, the isolation tests and the real clients;
-#              a minute
+#   quick      without the TAP tests and the real clients; two minutes
 #   version    all without what is the same with every server: the looks of the
 #              sources, the unit tests, which need no server, the alert rules,
 #              and how well recommended sizes serve a client

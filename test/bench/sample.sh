@@ -12,7 +12,7 @@ start_benchmark sample "$@"
 
 # What the sampler is timed with calls its functions from another library.
 if [ "$major" -gt 15 ]; then
-	echo "sample.sh needs PostgreSQL 14 or 15: later ones hide a library's functions"
+	echo "sample.sh needs PostgreSQL 15: later ones hide a library's functions"
 	exit 0
 fi
 

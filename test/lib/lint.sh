@@ -106,6 +106,13 @@ opening()
 	sed -n '2,/^ \*--*$/p' "$1" | grep '^ \* '
 }
 
+# These are in some C libraries only, and in the server's own only for some
+# versions: a library that calls them may not load.
+portable()
+{
+	! grep -nwE 'strlcpy|strlcat|strchrnul|explicit_bzero' src/*.[ch] src/*/*.[ch]
+}
+
 shell_syntax()
 {
 	local file first bad=0
@@ -121,6 +128,7 @@ check "compiles without a warning" builds
 if [ "${1:-}" != version ]; then
 	check "pg_bsd_indent leaves the C files as they are" bash test/lib/indent.sh
 	check "every .c file has its header" headers
+	check "no function that only some C libraries have" portable
 	check "every .c file opens with its design" openings
 	check "includes go down the list of folders" layers
 	check "the map in pool_monitor.c names every file" map

@@ -2,6 +2,9 @@
 # setting, view, column and function as it is, and nothing else; all documents
 # name only what exists; and their links lead somewhere.
 #
+# docs/internals.md tells of the locks, the folders, the files and the format that
+# there are; test/unit/test_internals.c has its sizes.
+#
 # Where a row of a table is wrong, the failure shows what should stand there.
 use strict;
 use warnings;
@@ -16,7 +19,9 @@ my $root = dirname(File::Spec->rel2abs(__FILE__)) . '/../..';
 my @documents = ('README.md', 'CHANGELOG.md', map { "docs/$_.md" } qw(reference operations internals));
 my %text = map { $_ => slurp_file("$root/$_") } @documents;
 
-my $node = PoolMonitor::new_node('main', extension => 1);
+# as many backends as the sizes in docs/internals.md are for
+my $node = PoolMonitor::new_node('main', extension => 1,
+	conf => "max_connections = 100\nmax_wal_senders = 10\nwal_level = replica");
 
 sub sql
 {
@@ -52,7 +57,7 @@ sub table
 	my ($section, $first) = @_;
 	my ($body) = ($section // '') =~ /^\| \Q$first\E \|.*\n\| ---.*\n((?:\|.*\n)*)/m;
 
-	return map { [ map { s/^\s+|\s+$//gr } (split /(?<!\\)\|/, $_)[ 1 .. tr/|// ] ] } split /\n/, $body // '';
+	return map { [ map { s/^\s+|\s+$//gr } split /(?<!\\)\|/, s/^\|//r ] } split /\n/, $body // '';
 }
 
 # Rows as lines, of some of their cells
@@ -210,7 +215,7 @@ is(join("\n", map { "$_: $who{$_}" } sort keys %who),
 # All documents: names and links
 my %known = map { $_ => 1 } keys %views, map { s/\(.*//r } keys %functions;
 my %setting = map { $_->[0] =~ s/`//gr => 1 } @settings;
-my $files = qr/pool_monitor\.(?:stat|so|control)\b/;
+my $files = qr/pool_monitor\.(?:stat|so|control|c)\b/;
 
 foreach my $document (@documents)
 {
@@ -252,6 +257,37 @@ foreach my $document (@documents)
 		}
 	}
 	is(join(' ', @broken), '', "the links in $document lead somewhere");
+}
+
+# Internals against the source
+my %source = map { s{^\Q$root/src/\E}{}r => slurp_file($_) } glob "$root/src/*.[ch] $root/src/*/*.[ch]";
+my $internals = $text{'docs/internals.md'};
+my @words = qw(no one two three four five six seven eight);
+my ($locks) = $internals =~ /^## Locks\n(.*?)^## /ms;
+
+is(scalar(() = join('', @source{ grep { /\.c$/ } keys %source }) =~ /^\tpmon_request_lock\(&/mg),
+	scalar(() = $locks =~ /^- \*\*The .*lock\b/mg),
+	'every lock is documented');
+like($locks, qr/^There are $words[scalar(() = $locks =~ m{^- }mg)] LWLocks\./m, 'and counted');
+is(join(' ', sort map { $_->[0] } table(parse($internals)->{'The sources'}{''}, 'folder')),
+	join(' ', sort keys %{ { map { m{^(.*/)} ? ("`$1`" => 1) : () } keys %source } }),
+	'every folder of src/ is documented');
+is(join(' ', grep { my $name = $_; $name !~ m{^test/} && !grep { m{(?:^|/)\Q$name\E$} } keys %source } $internals =~ m{`(?:src/)?([a-z_/]+\.[ch])`}g),
+	'', 'every file of src/ that is named is there');
+my ($format) = $source{'worker/stats_file.c'} =~ /^#define FORMAT\s+(\d+)$/m;
+is(join(' ', $internals =~ /format version \((\d+)\)/), $format, 'the version of the file format is documented');
+my ($versions) = $source{'compat.h'} =~ /^ \*\t\s+Differences between the supported PostgreSQL versions, (\d+ to \d+)\.$/m;
+is(join(' ', $text{$_} =~ /\b(?:PostgreSQL|One source for) (\d+ to \d+)\b/), $versions, "$_ has the server's versions") foreach qw(README.md CHANGELOG.md docs/internals.md);
+is(join(' ', grep { $_ ne 'compat.h' && $source{$_} =~ /PG_VERSION_NUM/ } sort keys %source),
+	'', 'no version is tested outside of compat.h');
+SKIP:
+{
+	skip 'the figure is for PostgreSQL 15 on x86-64', 1
+	  if $node->pg_version->major != 15 || join('', sql('SELECT version()')) !~ /x86_64/;
+	my $bytes = join '', sql('SELECT memory_bytes FROM pool_monitor_info');
+
+	1 while $bytes =~ s/^(\d+)(\d{3})/$1,$2/;
+	is(join(' ', $internals =~ /that is ([\d,]+) bytes;/), $bytes, 'and the memory of a server');
 }
 
 done_testing();
