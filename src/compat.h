@@ -58,6 +58,7 @@
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
 #if PG_VERSION_NUM >= 170000
+#include "commands/event_trigger.h"
 #include "utils/wait_event.h"
 #else
 #include "storage/backendid.h"
@@ -71,6 +72,18 @@
 #define PmonMySlot()	((int) MyProcNumber)
 #else
 #define PmonMySlot()	((int) MyBackendId - 1)
+#endif
+
+/*
+ * Does a transaction of login triggers follow the one that ends InitPostgres()?
+ * As EventTriggerOnLogin() decides.
+ */
+#if PG_VERSION_NUM >= 170000
+#define PmonLoginTriggersFollow() \
+	(event_triggers && OidIsValid(MyDatabaseId) && \
+	 MyDatabaseHasLoginEventTriggers)
+#else
+#define PmonLoginTriggersFollow()	false
 #endif
 
 /* Connection slots that ordinary roles can not use */

@@ -9,7 +9,9 @@
  *	 slot.  It may still be refused, by a connection limit for example.
  * - Its first transaction commits, which is the end of InitPostgres(): the
  *	 settings of the start-up packet are in force now, so the session is
- *	 counted and enters its group.
+ *	 counted and enters its group.  Where the database has login triggers, that
+ *	 waits until they have run, in a transaction of their own: they may refuse
+ *	 the session, or give it another name.
  * - Each transaction ends: the time that it held the connection is counted,
  *	 without a lock, in the session's own slot.
  * - The process exits: what the slot holds goes to the group, and the slot is
@@ -67,6 +69,9 @@ static ExecutorStart_hook_type prev_executor_start_hook = NULL;
 static PmonSlot *my_slot = NULL;
 static int	my_group = PMON_NONE;
 static char my_application_name[NAMEDATALEN];
+
+/* The session is complete but for its login triggers */
+static bool awaiting_triggers = false;
 
 /* A transaction that was aborted and is not cleaned up yet */
 static MemoryContextCallback cleanup_callback;
@@ -141,6 +146,16 @@ log_in(void)
 	my_slot->superuser = GetSessionUserIsSuperuser() || !pmon_role_is_certain();
 	pmon_groups[my_group].counters.sessions++;
 	LWLockRelease(PmonLock());
+}
+
+/* Is the transaction of the login triggers still to come? */
+static bool
+await_login_triggers(void)
+{
+	if (awaiting_triggers || !PmonLoginTriggersFollow())
+		return false;
+	awaiting_triggers = true;
+	return true;
 }
 
 /* Move to the group of the current application name. */
@@ -237,7 +252,7 @@ pmon_xact_callback(XactEvent event, void *arg)
 	if (my_group == PMON_NONE)
 	{
 		/* an abort here: the login failed */
-		if (event == XACT_EVENT_COMMIT)
+		if (event == XACT_EVENT_COMMIT && !await_login_triggers())
 			log_in();
 		return;
 	}

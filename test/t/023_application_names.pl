@@ -74,6 +74,27 @@ $client->query('RESET application_name');
 app_is('one', '1|4|1', 'RESET brings it back to the name it came with');
 is_idle_in('one', 'and its time with it');
 
+# A login trigger's, which exist from 17 on, in a database of its own
+if ($observer->query('SHOW server_version_num') >= 170000)
+{
+	$observer->query('CREATE DATABASE triggered');
+	$node->safe_psql('triggered', q{
+		CREATE FUNCTION on_login() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF session_user = 'bob' THEN RAISE 'not you'; END IF;
+			PERFORM set_config('application_name', current_setting('application_name') || ' by a trigger', false);
+		END $$;
+		CREATE EVENT TRIGGER on_login ON login EXECUTE FUNCTION on_login();
+		ALTER EVENT TRIGGER on_login ENABLE ALWAYS});
+	my $triggered = client('named', dbname => 'triggered', user => 'alice');
+	app_is('named', '', 'a session is not counted before its login trigger has run');
+	app_is('named by a trigger', '1|0|1', 'but then, for the name that it has been given');
+	$triggered->query('SELECT 1');
+	app_is('named by a trigger', '1|1|1', 'as are its transactions');
+	$triggered->quit;
+	ok(!eval { client('refused', dbname => 'triggered', user => 'bob') }, 'a login trigger refuses a session');
+	app_is('refused', '', 'which is not counted at all');
+}
+
 # Rolled back
 $client->query($_) foreach ('BEGIN', "SET application_name = 'undone'", 'SELECT 1', 'ROLLBACK');
 app_is('undone', '', 'a name that was rolled back has no group');
