@@ -36,6 +36,7 @@
 #include "compat.h"
 
 #include "libpq/libpq.h"
+#include "mb/pg_wchar.h"
 #include "storage/pg_shmem.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -305,6 +306,26 @@ add_rejections(const PmonRejectionKey *key, uint64 rejected, TimestampTz at)
 }
 
 /*
+ * A name that was cut to what fits ends before the character that was cut in
+ * two.  That is for UTF-8, in which the names of a refused login mostly are.
+ */
+static void
+drop_half_character(char *name)
+{
+	int			length = strlen(name);
+	int			bytes;
+
+	if (length < NAMEDATALEN - 1)
+		return;
+	for (int i = 0; i < length; i += bytes)
+	{
+		bytes = pg_encoding_mblen(PG_UTF8, name + i);
+		if (i + bytes > length)
+			name[i] = '\0';
+	}
+}
+
+/*
  * What a writer left.  Should two writers ever have been at one entry, the
  * names can be a mixture, so trust neither the terminators nor the reason.
  */
@@ -317,6 +338,9 @@ take_entry(const PmonQueuedRejection *entry)
 	key.datname[NAMEDATALEN - 1] = '\0';
 	key.usename[NAMEDATALEN - 1] = '\0';
 	key.application_name[NAMEDATALEN - 1] = '\0';
+	drop_half_character(key.datname);
+	drop_half_character(key.usename);
+	drop_half_character(key.application_name);
 	if (key.reason >= 0 && key.reason < PMON_REJECT_REASONS)
 		add_rejections(&key, 1, entry->at);
 }

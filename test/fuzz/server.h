@@ -350,9 +350,6 @@ void	   *UsedShmemSegAddr = NULL;
 emit_log_hook_type emit_log_hook = NULL;
 shmem_startup_hook_type shmem_startup_hook = NULL;
 shmem_request_hook_type shmem_request_hook = NULL;
-#ifdef PMON_HAVE_SHMEM_REQUEST_HOOK
-shmem_request_hook_type shmem_request_hook = NULL;
-#endif
 
 void
 SetLatch(Latch *latch)

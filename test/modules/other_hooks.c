@@ -45,9 +45,7 @@ static emit_log_hook_type prev_emit_log_hook = NULL;
 static ExecutorStart_hook_type prev_executor_start_hook = NULL;
 static ProcessUtility_hook_type prev_utility_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
-#ifdef PMON_HAVE_SHMEM_REQUEST_HOOK
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
-#endif
 
 static void
 count(pg_atomic_uint32 *counter)
@@ -123,10 +121,8 @@ utility(PlannedStmt *statement, const char *query, bool read_only,
 static void
 shmem_request(void)
 {
-#ifdef PMON_HAVE_SHMEM_REQUEST_HOOK
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-#endif
 	RequestAddinShmemSpace(sizeof(Calls));
 }
 
@@ -148,12 +144,8 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
-#ifdef PMON_HAVE_SHMEM_REQUEST_HOOK
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = shmem_request;
-#else
-	shmem_request();
-#endif
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = shmem_startup;
 	prev_authentication_hook = ClientAuthentication_hook;

@@ -142,7 +142,7 @@ my $cuts = 0;
 foreach my $function (grep { !/reset/ } @functions)
 {
 	(my $name = $function) =~ s/\(.*//;
-	my $arguments = $name eq 'pool_monitor_pool_status' ? '1, 1' : $name eq 'pool_monitor_terminate_idle' ? "'1 day'" : '';
+	my $arguments = { pool_monitor_pool_status => '1, 1', pool_monitor_terminate_idle => "'1 day'", pool_monitor_terminate => $pid }->{$name} || '';
 
 	# without g's value in it, the call would be made once
 	my $statement = "SELECT count(*) FROM generate_series(1, 100000) g, LATERAL (SELECT g, f FROM $name($arguments) f) q";
