@@ -73,7 +73,7 @@ fi
 exec 2>&1
 . test/lib/build.sh
 . test/lib/server.sh
-export PERL5LIB=$PWD/test/lib PMON_TALLY=$PMON_WORK/tally
+export PMON_TALLY=$PMON_WORK/tally
 passed=0 failed=0
 
 # suite NAME FOLDER COMMAND...: runs a suite and adds up what it counted;

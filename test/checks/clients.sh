@@ -18,7 +18,6 @@ jars=/usr/share/java
 export CLASSPATH=$CLIENTS:$jars/HikariCP.jar:$jars/postgresql.jar:$jars/slf4j-api.jar:$jars/slf4j-nop.jar
 javac -d "$CLIENTS" "$CLIENTS/Hikari.java"
 (cd "$CLIENTS" && npm install --no-audit --no-fund --no-package-lock --no-update-notifier --loglevel=error pg postgres) >/dev/null
-export PYTHONDONTWRITEBYTECODE=1
 
 start_server "$PMON_WORK/server" test/checks/clients/server.conf tcp
 status=0

@@ -13,6 +13,6 @@ build_extension
 "$PG_CONFIG" --version
 start_server "$PMON_WORK/stress" test/checks/stress/server.conf tcp
 status=0
-PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 test/checks/stress/stress.py "$@" || status=$?
+/usr/bin/python3 test/checks/stress/stress.py "$@" || status=$?
 stop_server "$PMON_WORK/stress"
 exit $status

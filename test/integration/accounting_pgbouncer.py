@@ -18,33 +18,9 @@ import time
 
 import psycopg2
 
+from tap import PATIENCE, equal, finish, ok, wait_until
+
 DATABASE = 'accounting_pgbouncer'
-PATIENCE = 60
-tests = 0
-
-
-def ok(holds, fact, why=None):
-    """One test."""
-    global tests
-    tests += 1
-    print(f"{'ok' if holds else 'not ok'} {tests} - {fact}", flush=True)
-    if not holds and why is not None:
-        print(f'# {why}', flush=True)
-
-
-def equal(got, expected, fact):
-    ok(got == expected, fact, f'got {got}, expected {expected}')
-
-
-def wait_until(holds, fact):
-    """Polls, and makes that a test."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > deadline:
-            ok(False, fact, 'this did not happen in time')
-            return
-        time.sleep(0.02)
-    ok(True, fact)
 
 
 class Observer:
@@ -246,7 +222,7 @@ def main():
         observer.run('SELECT pool_monitor_reset()')
         test(observer)
     observer.run(f'DROP DATABASE {DATABASE}')
-    print(f'1..{tests}')
+    finish()
 
 
 main()

@@ -20,33 +20,9 @@ import psycopg2
 import psycopg2.extras
 from sqlalchemy import create_engine, event, exc, text
 
+from tap import PATIENCE, equal, finish, ok, wait_until
+
 DATABASE = 'client_pools'
-PATIENCE = 60
-tests = 0
-
-
-def ok(holds, fact, why=None):
-    """One test."""
-    global tests
-    tests += 1
-    print(f"{'ok' if holds else 'not ok'} {tests} - {fact}", flush=True)
-    if not holds and why is not None:
-        print('\n'.join(f'# {line}' for line in str(why).splitlines()), flush=True)
-
-
-def equal(got, expected, fact):
-    ok(got == expected, fact, f'got {got}\nexpected {expected}')
-
-
-def wait_until(holds, fact):
-    """Polls, and makes that a test."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > deadline:
-            ok(False, fact, 'this did not happen in time')
-            return
-        time.sleep(0.05)
-    ok(True, fact)
 
 
 def connect(**options):
@@ -405,4 +381,4 @@ sqlalchemy_pool()
 asyncio.run(asyncpg_pool())
 transaction_mode()
 session_mode()
-print(f'1..{tests}')
+finish()

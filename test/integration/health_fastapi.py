@@ -15,36 +15,12 @@ import urllib.request
 
 import psycopg2
 
+from tap import PATIENCE, equal, finish, ok, wait_until
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATABASE = 'health_fastapi'
-PATIENCE = 60
 CLIENTS, REQUESTS = 16, 320
 KEYS = ['checked_in', 'checked_out', 'invalid', 'overflow', 'pool', 'pool_size', 'status', 'total_connections']
-tests = 0
-
-
-def ok(holds, fact, why=None):
-    """One test."""
-    global tests
-    tests += 1
-    print(f"{'ok' if holds else 'not ok'} {tests} - {fact}", flush=True)
-    if not holds and why is not None:
-        print('\n'.join(f'# {line}' for line in str(why).splitlines()), flush=True)
-
-
-def equal(got, expected, fact):
-    ok(got == expected, fact, f'got {got}\nexpected {expected}')
-
-
-def wait_until(holds, fact):
-    """Polls, and makes that a test."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > deadline:
-            ok(False, fact, 'this did not happen in time')
-            return
-        time.sleep(0.1)
-    ok(True, fact)
 
 
 def connect(**options):
@@ -211,4 +187,4 @@ with open(f'{folder}/log', encoding='utf-8') as log:
     log = log.read()
 ok('Traceback' not in log, 'nothing went wrong in the application', log[-2000:])
 
-print(f'1..{tests}')
+finish()

@@ -23,38 +23,14 @@ import psycopg2
 import psycopg2.extensions
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from tap import equal, finish, ok, wait_until
+
 DATABASE = 'prometheus "it\'s" \\ 🐍'
 HOLDER = 'holder "of" \\ connections'
 ODD_APPLICATION = 'say "hi" \\ {to}=it'
-PATIENCE = 30
 OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
 DASHBOARDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../dashboards')
 folder = tempfile.mkdtemp()
-tests = 0
-
-
-def ok(holds, fact, why=None):
-    """One test."""
-    global tests
-    tests += 1
-    print(f"{'ok' if holds else 'not ok'} {tests} - {fact}", flush=True)
-    if not holds and why is not None:
-        print('\n'.join(f'# {line}' for line in str(why).splitlines()), flush=True)
-
-
-def equal(got, expected, fact):
-    ok(got == expected, fact, f'got {got}\nexpected {expected}')
-
-
-def wait_until(holds, fact):
-    """Polls, and makes that a test."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > deadline:
-            ok(False, fact, 'this did not happen in time')
-            return
-        time.sleep(0.1)
-    ok(True, fact)
 
 
 def connect(database=DATABASE, **options):
@@ -307,4 +283,4 @@ ok(all(not math.isnan(value) for _, value in prometheus.query('{__name__=~"pool_
    'nothing in the text is not a number')
 equal(prometheus.value('min_over_time(up{job="metrics"}[10m])'), 1, 'not one scrape of it failed')
 
-print(f'1..{tests}')
+finish()

@@ -18,8 +18,9 @@ import time
 import psycopg2
 from sqlalchemy import create_engine, text
 
+from tap import PATIENCE, equal, finish, note, ok, wait_until
+
 LOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'sizing', 'pool_load.py')
-PATIENCE = 60
 WAIT_TARGET = 0.05  # seconds
 PERCENTILE = 0.95
 PLENTY = 26  # connections: more than either needs
@@ -30,28 +31,10 @@ LOADS = {
     'uniform': {'rate': 180, 'holds': [[1, 0.1]], 'seed': 4},
     'mixed': {'rate': 180, 'holds': [[0.9, 0.05], [0.1, 0.55]], 'seed': 2},
 }
-tests = 0
-
-
-def ok(holds, fact, why=None):
-    """One test."""
-    global tests
-    tests += 1
-    print(f"{'ok' if holds else 'not ok'} {tests} - {fact}", flush=True)
-    if not holds and why is not None:
-        print(f'# {why}', flush=True)
-
-
-def equal(got, expected, fact):
-    ok(got == expected, fact, f'got {got}, expected {expected}')
 
 
 def near(got, expected, part, fact):
     ok(abs(got - expected) <= part * expected, fact, f'got {got}, expected {expected}')
-
-
-def note(line):
-    print(f'# {line}', flush=True)
 
 
 class Observer:
@@ -70,13 +53,7 @@ class Observer:
         self.cursor.execute(sql)
 
     def wait_until(self, sql, fact, *arguments, patience=PATIENCE):
-        deadline = time.monotonic() + patience
-        while not self.row(sql, *arguments)[0]:
-            if time.monotonic() > deadline:
-                ok(False, fact, 'this did not happen in time')
-                return
-            time.sleep(0.05)
-        ok(True, fact)
+        wait_until(lambda: self.row(sql, *arguments)[0], fact, patience)
 
     def declare(self, pools):
         self.cursor.execute('ALTER SYSTEM SET pool_monitor.pools = %s', (pools,))
@@ -300,7 +277,7 @@ def main():
     test_third_less(sizes)
     observer.run('ALTER SYSTEM RESET pool_monitor.pools')
     observer.run('SELECT pg_reload_conf()')
-    print(f'1..{tests}')
+    finish()
 
 
 main()

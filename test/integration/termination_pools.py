@@ -15,22 +15,9 @@ import asyncpg
 import psycopg2
 from sqlalchemy import create_engine, exc, text
 
+from tap import PATIENCE, equal, finish, ok, wait_for
+
 ROLE = 'terminated_pools'
-PATIENCE = 60
-tests = 0
-
-
-def ok(holds, fact, why=None):
-    """One test."""
-    global tests
-    tests += 1
-    print(f"{'ok' if holds else 'not ok'} {tests} - {fact}", flush=True)
-    if not holds and why is not None:
-        print(f'# {why}', flush=True)
-
-
-def equal(got, expected, fact):
-    ok(got == expected, fact, f'got {got}, expected {expected}')
 
 
 observer = psycopg2.connect(dbname='postgres', application_name='observer')
@@ -47,7 +34,11 @@ def configure(**settings):
     for name, setting in settings.items():
         cursor.execute(f'ALTER SYSTEM RESET pool_monitor.{name}' if setting is None
                        else f"ALTER SYSTEM SET pool_monitor.{name} = '{setting}'")
+    loaded = value('SELECT pg_conf_load_time()')
     cursor.execute('SELECT pg_reload_conf()')
+    # the postmaster tells all in one go
+    if not wait_for(lambda: value('SELECT pg_conf_load_time()') > loaded):
+        raise RuntimeError('the settings were not loaded again')
 
 
 def sessions(application):
@@ -219,12 +210,12 @@ def main():
         test_sqlalchemy_with_pre_ping()
         test_sqlalchemy_without_pre_ping()
         test_sqlalchemy_in_transaction()
-        asyncio.run(test_asyncpg())
+        asyncio.run(asyncio.wait_for(test_asyncpg(), PATIENCE))
         test_pgbouncer()
     finally:
         configure(sample_interval=None, idle_timeout=None, idle_in_transaction_timeout=None)
     cursor.execute(f'DROP ROLE {ROLE}')
-    print(f'1..{tests}')
+    finish()
 
 
 main()

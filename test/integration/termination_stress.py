@@ -6,7 +6,6 @@ that this would notice.
 import os
 import sys
 
-sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'checks', 'stress'))
 
 import stress  # pylint: disable=wrong-import-position

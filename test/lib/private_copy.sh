@@ -29,6 +29,7 @@ run_in_private_copy()
 		PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
 		PG_CONFIG="${PG_CONFIG:-pg_config}" PMON_OLD_PG_CONFIG="${PMON_OLD_PG_CONFIG:-}"
 		KEEP="${KEEP:-}" PMON_WORK="$work"
+		PERL5LIB="$work/source/test/lib" PYTHONPATH="$work/source/test/lib" PYTHONDONTWRITEBYTECODE=1
 		bash "$@")
 	[ "$(id -un)" = "$user" ] || run=(setpriv --reuid="$user" --regid="$user" --init-groups "${run[@]}")
 	cd "$work/source" || exit

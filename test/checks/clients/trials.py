@@ -33,6 +33,8 @@ import time
 import psycopg2
 import psycopg_pool
 
+from tap import finish, note, ok
+
 HERE = os.environ['CLIENTS']
 PROGRAMS = {
     'hikari': ['java', '-Xmx64m', '-XX:TieredStopAtLevel=1', 'Hikari'],
@@ -263,11 +265,11 @@ def main():
                 expected = ERRORS if errors and sum(errors.values()) <= requests / 20 else NOTHING
             holds = seen == expected and (ends > 0 or seen == NOTHING)
             failed += not holds
-            print(f"{'ok' if holds else 'not ok'} {n + 1} - {name}: {seen}", flush=True)
-            print(f'# {requests} requests, {sum(errors.values())} errors, {ends} sessions ended', flush=True)
+            ok(holds, f'{name}: {seen}')
+            note(f'{requests} requests, {sum(errors.values())} errors, {ends} sessions ended')
             for error, count in errors.items():
-                print(f'# {count} x {error}', flush=True)
-    print(f'1..{len(chosen)}')
+                note(f'{count} x {error}')
+    finish()
     sys.exit(failed > 0)
 
 

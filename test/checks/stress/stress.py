@@ -32,6 +32,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import clients as stress_clients  # pylint: disable=wrong-import-position
 import wire  # pylint: disable=wrong-import-position
+from tap import finish, ok  # pylint: disable=wrong-import-position
 
 # The shortest interval that there is, in ms
 SAMPLE_INTERVAL = 10
@@ -264,14 +265,10 @@ def main():
 
 def report(facts):
     """TAP; returns the exit status."""
-    failed = 0
-    for number, (holds, fact, figures) in enumerate(facts, 1):
-        print(f"{'ok' if holds else 'not ok'} {number} - {fact}")
-        if not holds:
-            failed += 1
-            print(f'# {figures}')
-    print(f'1..{len(facts)}')
-    return 1 if failed else 0
+    for holds, fact, figures in facts:
+        ok(holds, fact, figures)
+    finish()
+    return 0 if all(holds for holds, _, _ in facts) else 1
 
 
 if __name__ == '__main__':

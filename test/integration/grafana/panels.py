@@ -19,30 +19,16 @@ import urllib.request
 
 import psycopg2
 
+import tap
+from tap import ok, wait_until
+
 DATABASE = 'grafana'
-PATIENCE = 75
 INTERVALS = ('200ms', '1s', '30s', '5m', '1h', '1d')
 # What Grafana reads as numbers, texts, booleans and times
 BOOL, INT8, INT4, TEXT, FLOAT8, TIMESTAMPTZ, NUMERIC = 16, 20, 23, 25, 701, 1184, 1700
 folder = tempfile.mkdtemp()
-
-
-def ok(holds, fact, why=None):
-    """One test."""
-    print(f"{'ok' if holds else 'not ok'} - {fact}", flush=True)
-    if not holds and why is not None:
-        print('\n'.join(f'# {line}' for line in str(why).splitlines()), flush=True)
-
-
-def wait_until(holds, fact):
-    """Polls, and makes that a test."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > deadline:
-            ok(False, fact, 'this did not happen in time')
-            return
-        time.sleep(0.1)
-    ok(True, fact)
+# grafana.sh adds tests of its own
+tap.numbered = False
 
 
 def connect(database=DATABASE, **options):
@@ -197,7 +183,7 @@ def sized():
     return run(database, "SELECT count(*) > 0 FROM pool_monitor_sizing() WHERE application_name = 'celery worker'").fetchone()[0]
 
 
-wait_until(sized, 'a minute has passed')
+wait_until(sized, 'a minute has passed', 75)
 
 
 #
