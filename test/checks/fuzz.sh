@@ -52,7 +52,7 @@ build()
 	# shellcheck disable=SC2046,SC2086 # links is a list
 	clang -g -O2 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
 		-Wall -Wno-unused-function -Wno-ignored-attributes -D_GNU_SOURCE -DUSE_ASSERT_CHECKING \
-		-fno-strict-aliasing -fwrapv -I src -I test/fuzz \
+		-fno-strict-aliasing -fwrapv -I src -I test -I test/fuzz \
 		-isystem "$("$PG_CONFIG" --includedir-server)" -isystem "$("$PG_CONFIG" --includedir)" \
 		-o "$work/$1" "test/fuzz/fuzz_$1.c" $(printf 'src/%s ' $links) \
 		-L"$("$PG_CONFIG" --pkglibdir)" -L"$("$PG_CONFIG" --libdir)" -lpgcommon -lpgport -lm

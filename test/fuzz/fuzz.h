@@ -16,28 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fakes/require.h"
+
 extern int	LLVMFuzzerTestOneInput(const uint8 *data, size_t size);
-
-/* End with the input kept, unless the property holds. */
-#define require(holds, ...) \
-	do { \
-		if (!(holds)) \
-		{ \
-			fprintf(stderr, "%s:%d: ", __FILE__, __LINE__); \
-			fprintf(stderr, __VA_ARGS__); \
-			fprintf(stderr, "\n"); \
-			abort(); \
-		} \
-	} while (0)
-
-/* What Assert() calls, whatever its arguments are in this version */
-extern void assertion_failed(const char *condition) __asm__("ExceptionalCondition");
-
-void
-assertion_failed(const char *condition)
-{
-	require(false, "assertion \"%s\"", condition);
-}
 
 /* What is left of the input */
 typedef struct FuzzInput

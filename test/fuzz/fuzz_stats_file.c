@@ -31,7 +31,12 @@
 #include "utils/memutils.h"
 
 #include "query/history_reader.h"
-#include "server.h"
+#include "fuzz.h"
+#include "fakes/hash_tables.h"
+#include "fakes/locks.h"
+#include "fakes/memory.h"
+#include "fakes/messages.h"
+#include "fakes/process.h"
 #include "shared/slots.h"
 
 /*

@@ -172,8 +172,12 @@ push @slow, clients(1, 'slow');
 becomes_true('SELECT count(*) = 2 FROM pool_monitor_incidents', 'at the critical threshold there is one');
 is( incident('cause, rejected, top_application, peak_connections', 2),
 	'critical|0|slow|6', 'with its cause, and nothing refused');
-is(holders('application_name, connections', 2, 'start'), "slow|5\nobserver|1", 'and its holders');
-ok($node->wait_for_log(qr/DETAIL:  Utilization reached 60%; of 6 connections, application "slow" holds 5\./),
+# the last one may have been on its way in
+is( $observer->query(q{
+		SELECT sum(connections), sum(connections) FILTER (WHERE application_name = 'slow') IN (4, 5)
+		  FROM pool_monitor_incident_holders(2) WHERE moment = 'start'}),
+	'6|t', 'and its holders');
+ok($node->wait_for_log(qr/DETAIL:  Utilization reached 60%; of 6 connections, application "slow" holds [45]\./),
 	'the server log has the threshold');
 
 # The worker's end does not end it

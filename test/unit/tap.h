@@ -16,35 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * The server's headers replace the printf family by functions of libpgport.
- * The modules under test get the C library's, so that a test needs no library.
- */
-#undef printf
-#undef fprintf
-#undef vprintf
-#undef snprintf
-#undef vsnprintf
-
-int
-pg_vsnprintf(char *str, size_t count, const char *fmt, va_list args)
-{
-	return vsnprintf(str, count, fmt, args);
-}
-
-int
-pg_snprintf(char *str, size_t count, const char *fmt,...)
-{
-	va_list		args;
-	int			length;
-
-	va_start(args, fmt);
-	length = vsnprintf(str, count, fmt, args);
-	va_end(args);
-
-	return length;
-}
-
 static int	tap_count = 0;
 static int	tap_failed = 0;
 

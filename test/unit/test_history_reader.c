@@ -17,157 +17,18 @@
 #include "query/history_reader.h"
 #include "shared/groups.h"
 #include "shared/shared_state.h"
+#include "fakes/hash_tables.h"
+#include "fakes/locks.h"
+#include "fakes/memory.h"
+#include "fakes/messages.h"
+#include "fakes/parts.h"
 #include "tap.h"
-
-/*
- * What history_reader.c wants of the server
- */
-
-MemoryContext CurrentMemoryContext = NULL;
-volatile sig_atomic_t InterruptPending = false;
-
-static void *
-allocate(Size size)
-{
-	void	   *memory = calloc(1, Max(size, 1));
-
-	if (memory == NULL)
-		abort();
-	return memory;
-}
-
-void *
-palloc(Size size)
-{
-	return allocate(size);
-}
-
-void *
-palloc0(Size size)
-{
-	return allocate(size);
-}
-
-void
-pfree(void *pointer)
-{
-	free(pointer);
-}
-
-void *
-MemoryContextAllocHuge(MemoryContext context, Size size)
-{
-	return allocate(size);
-}
-
-void
-ProcessInterrupts(void)
-{
-}
 
 void
 pg_qsort(void *base, size_t nel, size_t elsize, int (*cmp) (const void *, const void *))
 {
 #undef qsort
 	qsort(base, nel, elsize, cmp);
-}
-
-extern void assertion_failed(void) __asm__("ExceptionalCondition");
-
-void
-assertion_failed(void)
-{
-	abort();
-}
-
-bool
-LWLockAcquire(LWLock *lock, LWLockMode mode)
-{
-	return true;
-}
-
-void
-LWLockRelease(LWLock *lock)
-{
-}
-
-/* A hash table of any kind, as a list */
-struct HTAB
-{
-	Size		keysize;
-	Size		entrysize;
-	int			n;
-	int			room;
-	char	  **entries;
-};
-
-HTAB *
-hash_create(const char *tabname, long nelem, const HASHCTL *info, int flags)
-{
-	HTAB	   *table = allocate(sizeof(HTAB));
-
-	table->keysize = info->keysize;
-	table->entrysize = info->entrysize;
-	return table;
-}
-
-void
-hash_destroy(HTAB *table)
-{
-	for (int i = 0; i < table->n; i++)
-		free(table->entries[i]);
-	free(table->entries);
-	free(table);
-}
-
-void *
-hash_search(HTAB *table, const void *key, HASHACTION action, bool *found)
-{
-	for (int i = table->n - 1; i >= 0; i--)
-	{
-		if (memcmp(table->entries[i], key, table->keysize) == 0)
-		{
-			if (found)
-				*found = true;
-			return table->entries[i];
-		}
-	}
-	if (found)
-		*found = false;
-	if (action != HASH_ENTER)
-		return NULL;
-	if (table->n == table->room)
-	{
-		table->room = table->room * 2 + 16;
-		table->entries = realloc(table->entries, table->room * sizeof(char *));
-	}
-	table->entries[table->n] = allocate(table->entrysize);
-	memcpy(table->entries[table->n], key, table->keysize);
-	return table->entries[table->n++];
-}
-
-#undef hash_get_num_entries
-extern long number_of_entries(HTAB *table) __asm__("hash_get_num_entries");
-
-long
-number_of_entries(HTAB *table)
-{
-	return table->n;
-}
-
-void
-hash_seq_init(HASH_SEQ_STATUS *status, HTAB *table)
-{
-	status->hashp = table;
-	status->curBucket = 0;
-}
-
-void *
-hash_seq_search(HASH_SEQ_STATUS *status)
-{
-	HTAB	   *table = status->hashp;
-
-	return status->curBucket < table->n ? table->entries[status->curBucket++] : NULL;
 }
 
 /*
@@ -185,20 +46,6 @@ static PmonApplication applications[PLACES];
 
 PmonGroupTable *pmon_group_table = &table;
 PmonApplication *pmon_applications = applications;
-
-LWLock *
-PmonLock(void)
-{
-	return NULL;
-}
-
-void
-pmon_request_part(void **pointer, Size (*size) (void), void (*init) (void))
-{
-	*pointer = allocate(size());
-	if (init != NULL)
-		init();
-}
 
 /* Application n has the id 10 + n; place 0 is "<other>". */
 static void

@@ -12,81 +12,8 @@
 #include <math.h>
 
 #include "query/openmetrics.h"
+#include "fakes/require.h"
 #include "tap.h"
-
-/*
- * What the module needs of the server's StringInfo, which only grows
- */
-void
-initStringInfo(StringInfo str)
-{
-	str->maxlen = 1024;
-	str->data = malloc(str->maxlen);
-	str->data[0] = '\0';
-	str->len = 0;
-	str->cursor = 0;
-}
-
-void
-enlargeStringInfo(StringInfo str, int needed)
-{
-	while (str->len + needed >= str->maxlen)
-		str->maxlen *= 2;
-	str->data = realloc(str->data, str->maxlen);
-}
-
-void
-appendBinaryStringInfo(StringInfo str,
-#if PG_VERSION_NUM < 160000
-					   const char *data,
-#else
-					   const void *data,
-#endif
-					   int datalen)
-{
-	enlargeStringInfo(str, datalen);
-	memcpy(str->data + str->len, data, datalen);
-	str->len += datalen;
-	str->data[str->len] = '\0';
-}
-
-void
-appendStringInfoString(StringInfo str, const char *s)
-{
-	appendBinaryStringInfo(str, s, strlen(s));
-}
-
-#undef appendStringInfoChar
-void
-appendStringInfoChar(StringInfo str, char ch)
-{
-	char		s[2] = {ch, '\0'};
-
-	appendStringInfoString(str, s);
-}
-
-void
-appendStringInfo(StringInfo str, const char *fmt,...)
-{
-	char		buf[1024];
-	va_list		args;
-
-	va_start(args, fmt);
-	vsnprintf(buf, sizeof(buf), fmt, args);
-	va_end(args);
-	appendStringInfoString(str, buf);
-}
-
-void
-ExceptionalCondition(const char *conditionName,
-#if PG_VERSION_NUM < 160000
-					 const char *errorType,
-#endif
-					 const char *fileName, int lineNumber)
-{
-	printf("Bail out! %s\n", conditionName);
-	exit(1);
-}
 
 static PmonExposition out;
 

@@ -19,33 +19,8 @@
 #include <unistd.h>
 
 #include "shared/ring.h"
+#include "fakes/memory.h"
 #include "tap.h"
-
-/* What ring.c wants of the server */
-
-void *
-palloc(Size size)
-{
-	void	   *memory = malloc(size);
-
-	if (memory == NULL)
-		abort();
-	return memory;
-}
-
-void
-pfree(void *pointer)
-{
-	free(pointer);
-}
-
-extern void assertion_failed(void) __asm__("ExceptionalCondition");
-
-void
-assertion_failed(void)
-{
-	abort();
-}
 
 /*
  * Records

@@ -32,9 +32,15 @@
 #include "shared/incidents.h"
 #include "shared/pool_states.h"
 #include "shared/rejections.h"
-#include "worker/stats_file.h"
-#include "tap.h"
 #include "shared/terminations.h"
+#include "worker/stats_file.h"
+
+#include "fakes/locks.h"
+#include "fakes/memory.h"
+#include "fakes/messages.h"
+#include "fakes/parts.h"
+#include "fakes/process.h"
+#include "tap.h"
 
 #define TEMPORARY_FILE	PMON_STATS_FILE ".tmp"
 #define BAD_FILE		PMON_STATS_FILE ".bad"
@@ -42,156 +48,6 @@
 /*
  * What stats_file.c wants of the server
  */
-
-MemoryContext CurrentMemoryContext = NULL;
-MemoryContext TopMemoryContext = NULL;
-volatile sig_atomic_t InterruptPending = false;
-
-void
-ProcessInterrupts(void)
-{
-}
-
-static void *
-allocate(Size size)
-{
-	void	   *memory = malloc(Max(size, 1));
-
-	if (memory == NULL)
-		abort();
-	return memory;
-}
-
-void *
-palloc(Size size)
-{
-	return allocate(size);
-}
-
-void
-pfree(void *pointer)
-{
-	free(pointer);
-}
-
-void *
-palloc_extended(Size size, int flags)
-{
-	return allocate(size);
-}
-
-void *
-MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
-{
-	return allocate(size);
-}
-
-MemoryContext
-AllocSetContextCreateInternal(MemoryContext parent, const char *name,
-							  Size minContextSize, Size initBlockSize,
-							  Size maxBlockSize)
-{
-	return parent;
-}
-
-void
-MemoryContextDelete(MemoryContext context)
-{
-}
-
-extern void assertion_failed(void) __asm__("ExceptionalCondition");
-
-void
-assertion_failed(void)
-{
-	abort();
-}
-
-/* The last messages */
-static int	warnings;
-static int	logs;
-static int	message_errno;
-static int	message_level;
-static char message[1024];
-static char detail[1024];
-
-bool
-errstart(int elevel, const char *domain)
-{
-	message_errno = errno;
-	message_level = elevel;
-	warnings += (elevel == WARNING);
-	logs += (elevel == LOG);
-	return elevel >= LOG;
-}
-
-bool
-errstart_cold(int elevel, const char *domain)
-{
-	return errstart(elevel, domain);
-}
-
-void
-errfinish(const char *filename, int lineno, const char *funcname)
-{
-	if (message_level >= ERROR)
-		abort();
-}
-
-int
-errcode(int sqlerrcode)
-{
-	return 0;
-}
-
-int
-errcode_for_file_access(void)
-{
-	return 0;
-}
-
-int
-errmsg(const char *fmt,...)
-{
-	va_list		args;
-
-	errno = message_errno;
-	va_start(args, fmt);
-	vsnprintf(message, sizeof(message), fmt, args);
-	va_end(args);
-	return 0;
-}
-
-int
-errdetail(const char *fmt,...)
-{
-	va_list		args;
-
-	errno = message_errno;
-	va_start(args, fmt);
-	vsnprintf(detail, sizeof(detail), fmt, args);
-	va_end(args);
-	return 0;
-}
-
-static void
-forget_messages(void)
-{
-	warnings = logs = 0;
-	message[0] = detail[0] = '\0';
-}
-
-char *
-psprintf(const char *fmt,...)
-{
-	char	   *text = allocate(1024);
-	va_list		args;
-
-	va_start(args, fmt);
-	vsnprintf(text, 1024, fmt, args);
-	va_end(args);
-	return text;
-}
 
 FILE *
 AllocateFile(const char *name, const char *mode)
@@ -213,29 +69,6 @@ durable_rename(const char *oldfile, const char *newfile, int elevel)
 	ereport(elevel,
 			(errmsg("could not rename file \"%s\" to \"%s\": %m", oldfile, newfile)));
 	return -1;
-}
-
-TimestampTz
-GetCurrentTimestamp(void)
-{
-	static TimestampTz now = INT64CONST(800000000000000);
-
-	return ++now;
-}
-
-static int	locks_held = 0;
-
-bool
-LWLockAcquire(LWLock *lock, LWLockMode mode)
-{
-	locks_held++;
-	return true;
-}
-
-void
-LWLockRelease(LWLock *lock)
-{
-	locks_held--;
 }
 
 /*
@@ -280,20 +113,6 @@ static int	restored_terminations;
 static bool buckets_saved;		/* the snapshot had those of sessions too */
 static bool as_saved;			/* and it is what had been saved */
 static TimestampTz last_group_used;
-
-void
-pmon_request_part(void **pointer, Size (*size) (void), void (*init) (void))
-{
-	*pointer = calloc(1, size());
-	if (init != NULL)
-		init();
-}
-
-LWLock *
-PmonLock(void)
-{
-	return NULL;
-}
 
 LWLock *
 PmonIncidentLock(void)
@@ -397,7 +216,7 @@ pmon_copy_incident(int64 id)
 	*copy = *PmonIncidentAt(id);
 	if (copy->id == id)
 		return copy;
-	free(copy);
+	pfree(copy);
 	return NULL;
 }
 
@@ -644,7 +463,7 @@ read_good_file(void)
 	if (file == NULL || fstat(fileno(file), &st) != 0)
 		abort();
 	good_size = st.st_size;
-	good = allocate(good_size);
+	good = palloc(good_size);
 	if (fread(good, good_size, 1, file) != 1)
 		abort();
 	fclose(file);
@@ -775,7 +594,7 @@ static void
 test_damaged(int stride)
 {
 	uint32		header_size;
-	char	   *contents = allocate(good_size + 4096);
+	char	   *contents = palloc(good_size + 4096);
 	bool		refused = true;
 	int			n = 0;
 
@@ -836,13 +655,13 @@ test_damaged(int stride)
 	refuses(contents, good_size + 4096, "has an incorrect checksum", "a page of zeroes more");
 	fix_checksum(contents, good_size + 8);
 	refuses(contents, good_size + 8, "has an incorrect length", "more than it says, with the right checksum");
-	free(contents);
+	pfree(contents);
 }
 
 static void
 test_foreign(void)
 {
-	char	   *contents = allocate(good_size);
+	char	   *contents = palloc(good_size);
 	uint32		format = 0;
 	uint32		size;
 	uint64		random = 88172645463325252;
@@ -882,13 +701,13 @@ test_foreign(void)
 		fix_checksum(contents, good_size);
 		refuses(contents, good_size, "was written by another build", "a file with structs of another size");
 	}
-	free(contents);
+	pfree(contents);
 }
 
 static void
 test_not_a_file(void)
 {
-	char	   *contents = allocate(good_size);
+	char	   *contents = palloc(good_size);
 	int			fd;
 
 	unlink(PMON_STATS_FILE);
@@ -911,7 +730,7 @@ test_not_a_file(void)
 	new_memory();
 	pmon_restore_file();
 	ok(nothing_restored() && warnings == 0, "and stays so after a crash before the first save");
-	free(contents);
+	pfree(contents);
 }
 
 /*
@@ -964,13 +783,13 @@ header_offset(const void *figure, Size size)
 static void
 refuses_figure(long offset, const void *figure, Size size, const char *reason, const char *fact)
 {
-	char	   *contents = allocate(good_size);
+	char	   *contents = palloc(good_size);
 
 	memcpy(contents, good, good_size);
 	memcpy(contents + offset, figure, size);
 	fix_checksum(contents, good_size);
 	refuses(contents, good_size, reason, fact);
-	free(contents);
+	pfree(contents);
 }
 
 static void
@@ -998,7 +817,7 @@ test_figures(void)
 	/* what one ring has more, the other has less: the length is right */
 	for (int i = 0; i < lengthof(odd); i++)
 	{
-		char	   *contents = allocate(good_size);
+		char	   *contents = palloc(good_size);
 		uint64		bytes[2];
 
 		memcpy(contents, good, good_size);
@@ -1008,7 +827,7 @@ test_figures(void)
 		memcpy(contents + octaves_at + 8, bytes, sizeof(bytes));
 		fix_checksum(contents, good_size);
 		refuses(contents, good_size, "has an incorrect length", "a history that starts within a word");
-		free(contents);
+		pfree(contents);
 	}
 
 	for (int i = 0; i < lengthof(octaves); i++)
@@ -1084,7 +903,7 @@ test_made_up(void)
 {
 	static const int64 ids[] = {-1, -31, INT64CONST(-1000000), PG_INT64_MIN, 0, LAST_INCIDENT + 1, PG_INT64_MAX};
 	static const int numbers[] = {-1, PMON_MAX_HOLDERS + 1, PG_INT32_MAX};
-	char	   *contents = allocate(good_size);
+	char	   *contents = palloc(good_size);
 	PmonIncident *incident = (PmonIncident *) (contents + incidents_offset());
 	int			worst = 0;
 
@@ -1134,7 +953,7 @@ test_made_up(void)
 		worst = Max(worst, made_up(contents));
 	}
 	is_int(worst, 0, "nor do made-up records of the history");
-	free(contents);
+	pfree(contents);
 }
 
 /*

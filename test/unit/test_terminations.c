@@ -8,77 +8,14 @@
  */
 #include "postgres.h"
 
+#include "fakes/locks.h"
+#include "fakes/memory.h"
+#include "fakes/messages.h"
+#include "fakes/parts.h"
+#include "fakes/process.h"
 #include "tap.h"
 
 #include "../../src/shared/terminations.c"
-
-bool
-LWLockAcquire(LWLock *acquired, LWLockMode mode)
-{
-	return true;
-}
-
-void
-LWLockRelease(LWLock *released)
-{
-}
-
-void
-pmon_request_part(void **pointer, Size (*size) (void), void (*init) (void))
-{
-}
-
-void
-pmon_request_lock(LWLock **requested)
-{
-}
-
-/* Nothing is logged */
-bool
-errstart(int elevel, const char *domain)
-{
-	return false;
-}
-
-bool
-errstart_cold(int elevel, const char *domain)
-{
-	return false;
-}
-
-void
-errfinish(const char *filename, int lineno, const char *funcname)
-{
-}
-
-int
-errmsg_internal(const char *fmt,...)
-{
-	return 0;
-}
-
-int
-errdetail(const char *fmt,...)
-{
-	return 0;
-}
-
-void *
-palloc(Size size)
-{
-	return malloc(size);
-}
-
-void
-pfree(void *pointer)
-{
-	free(pointer);
-}
-
-void
-namestrcpy(Name name, const char *str)
-{
-}
 
 bool
 pmon_read_session(int slot, PmonSession *session)
@@ -121,7 +58,7 @@ records_of(Oid userid, bool *in_order)
 			*in_order = false;
 		found += records[i].userid == userid;
 	}
-	free(records);
+	pfree(records);
 	return found;
 }
 
@@ -137,7 +74,7 @@ oldest_of(Oid userid)
 		if (records[i].userid == userid)
 			at = records[i].terminated_at;
 	}
-	free(records);
+	pfree(records);
 	return at;
 }
 
