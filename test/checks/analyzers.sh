@@ -19,7 +19,7 @@ failed=0
 
 # The server's headers are not ours to judge.
 headers=$("$PG_CONFIG" --includedir-server)
-flags=(-O2 -D_GNU_SOURCE -fno-strict-aliasing -fwrapv -isystem "$headers" -isystem "$("$PG_CONFIG" --includedir)" -Isrc)
+flags=(-O2 -D_GNU_SOURCE -fno-strict-aliasing -fwrapv -isystem "$headers" -isystem "$("$PG_CONFIG" --includedir)" -Isrc -Itest)
 # Those of test/lib/lint.sh, and what PGXS adds to them
 warnings=(-Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
 	-Wmissing-prototypes -Wpointer-arith -Wvla -Wendif-labels -Wformat-security -Wundef)
