@@ -198,7 +198,7 @@ inspector=$!
 wait_until "SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'client backend'" 'the inspector is there'
 forgotten=$(info samples)
 ask 'SELECT pool_monitor_reset()' >/dev/null
-ask 'CREATE TABLE core_before AS TABLE core'
+ask 'TRUNCATE core_before; INSERT INTO core_before TABLE core'
 read -r samples_before missed_before <<<"$(info "samples || ' ' || missed_samples")"
 noted=$(ask "SELECT clock_timestamp()")
 
@@ -267,45 +267,9 @@ note_samples
 note 'still'
 memory_after=$(memory_of_worker)
 
-states="count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state = 'idle'),
-	count(*) FILTER (WHERE state = 'idle in transaction'), count(*) FILTER (WHERE state = 'idle in transaction (aborted)')"
-columns='active, idle, idle_in_transaction, idle_in_transaction_aborted'
-activity="(SELECT *, state <> 'idle' AS is_out FROM pg_stat_activity WHERE backend_type = 'client backend') a"
-same 'connections by database, role, application, client and state' \
-	'SELECT datname, usename, application_name, client_addr, state, backend_type, connections FROM pool_monitor_connections' \
-	"SELECT datname::text, usename::text, application_name, client_addr, state, backend_type, count(*)::int FROM $activity GROUP BY 1, 2, 3, 4, 5, 6"
-same 'applications, by state' \
-	"SELECT application_name, connections, $columns, checked_out FROM pool_monitor_applications WHERE connections > 0" \
-	"SELECT application_name, count(*), $states, count(*) FILTER (WHERE is_out) FROM $activity GROUP BY 1"
-same 'groups, by state' \
-	"SELECT datname, usename, application_name, connections, $columns, checked_out FROM pool_monitor_groups WHERE connections > 0" \
-	"SELECT datname::text, usename::text, application_name, count(*), $states, count(*) FILTER (WHERE is_out) FROM $activity GROUP BY 1, 2, 3"
-same 'databases' \
-	'SELECT datname, connections, checked_out FROM pool_monitor_databases WHERE connections > 0' \
-	"SELECT datname::text, count(*), count(*) FILTER (WHERE is_out) FROM $activity GROUP BY 1"
-same 'roles' \
-	'SELECT usename, connections, checked_out FROM pool_monitor_roles WHERE connections > 0' \
-	"SELECT usename::text, count(*), count(*) FILTER (WHERE is_out) FROM $activity GROUP BY 1"
-same 'status' \
-	"SELECT connections, $columns, checked_out FROM pool_monitor_status" \
-	"SELECT count(*), $states, count(*) FILTER (WHERE is_out) FROM $activity"
-same 'sessions, each one' \
-	"SELECT pid, datname, usename, application_name, client_addr, client_port, backend_start, xact_start, query_start,
-		state_change, state, wait_event_type, wait_event, query FROM pool_monitor_sessions WHERE pid <> pg_backend_pid()" \
-	"SELECT pid, datname::text, usename::text, application_name, client_addr, client_port, backend_start, xact_start, query_start,
-		state_change, state, wait_event_type, wait_event, query FROM $activity WHERE pid <> pg_backend_pid()"
-same 'pools' \
-	'SELECT pool, total_connections, checked_in, checked_out, overflow, status FROM pool_monitor_pools' \
-	"SELECT pool, count(a.pid), count(*) FILTER (WHERE state = 'idle'), count(*) FILTER (WHERE is_out), 
-		CASE WHEN size IS NOT NULL THEN greatest(count(a.pid) - size * instances, 0) END,
-		CASE WHEN size IS NULL THEN NULL WHEN count(*) FILTER (WHERE is_out) >= (size + more) * instances THEN 'exhausted'
-			WHEN count(a.pid) > size * instances THEN 'overflow' ELSE 'healthy' END
-	 FROM (VALUES ('idle', 'idle %', 'load_0', '%', 300, 1000, 1), ('busy', 'busy %', '%', 'client_0', 2, 1, 3),
-			('shared', 'shared %', '%', '%', 1000, 0, 1), ('logins', 'logins', '%', '%', 10, 90, 1),
-			('storm', 'storm %', '%', '%', 2, 2, 1), ('viewers', '%', 'dashboards', '%', NULL, 0, 1))
-			p (pool, application, database, role, size, more, instances)
-		LEFT JOIN $activity ON application_name LIKE application AND datname LIKE database AND usename LIKE role
-	 GROUP BY pool, size, more, instances"
+for what in connections applications groups databases roles status sessions pools; do
+	same "$what, as they are" "TABLE ours.$what" "TABLE theirs.$what"
+done
 # (the worker goes by the name that was in force when the last transaction
 # ended; only a session with SET LOCAL has a shared name in a transaction)
 same 'applications in the last samples, on average and at most' \
@@ -315,7 +279,7 @@ same 'applications in the last samples, on average and at most' \
 	"SELECT CASE WHEN is_out AND application_name LIKE 'shared%' THEN 'busy local names' ELSE application_name END,
 		count(*)::numeric, count(*), count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state = 'idle'),
 		count(*) FILTER (WHERE state LIKE 'idle in transaction%'), count(*) FILTER (WHERE is_out), count(*) FILTER (WHERE is_out)
-	 FROM $activity WHERE application_name <> 'inspector' GROUP BY 1"
+	 FROM activity WHERE application_name <> 'inspector' GROUP BY 1"
 same 'sessions, their ends, transactions and rejections, as clients know' 'TABLE counted' 'TABLE known'
 check 'nothing is where only what has no other place goes' "$(ask "SELECT coalesce(sum(transactions), 0) FROM pool_monitor_groups WHERE datname IS NULL") transactions" \
 	yes "(SELECT coalesce(sum(transactions), 0) FROM pool_monitor_groups WHERE datname IS NULL) = 0"
@@ -338,12 +302,7 @@ same 'no connection is left but our own two' \
 check 'no group has a session left' "$(ask 'SELECT sum(connections) FROM pool_monitor_groups')" \
 	yes "sum(connections) = 2 FROM pool_monitor_groups"
 same 'sessions, their ends, transactions and rejections, as clients know' 'TABLE counted' 'TABLE known'
-same 'the same by application, and <other>' \
-	"SELECT CASE WHEN application_name LIKE 'storm%' THEN '<other>' ELSE application_name END AS name, sum(sessions), sum(sessions_abandoned),
-		sum(sessions_fatal), sum(sessions_killed), sum(rejected), sum(transactions)
-	 FROM pool_monitor_applications WHERE application_name <> 'inspector' GROUP BY 1" \
-	"SELECT CASE WHEN application_name LIKE 'storm%' THEN '<other>' ELSE application_name END, sum(sessions), sum(abandoned), sum(fatal), sum(killed), sum(rejected), sum(transactions)
-	 FROM done GROUP BY 1"
+same 'the same by application, and <other>' 'TABLE ours.done' 'TABLE theirs.done'
 prepared=$(ask 'SELECT count(*) FROM pg_prepared_xacts')
 same "the same as pg_stat_database says, but for $prepared that are prepared" \
 	'SELECT datname, sum(sessions), sum(abandoned), sum(fatal), sum(killed), sum(transactions) FROM counted GROUP BY 1' \
@@ -351,11 +310,7 @@ same "the same as pg_stat_database says, but for $prepared that are prepared" \
 		a.sessions_killed - b.sessions_killed,
 		a.transactions - b.transactions + (SELECT count(*) FROM pg_prepared_xacts p WHERE p.database = a.datname)
 	 FROM core a JOIN core_before b USING (datname)"
-ask "CREATE TABLE times AS
-	SELECT sum(g.session_time) AS session_time, sum(g.transaction_time) AS transaction_time,
-		(SELECT sum(a.session_time - b.session_time) FROM core a JOIN core_before b USING (datname)) AS core_session_time,
-		(SELECT sum(a.transaction_time - b.transaction_time) + $uncounted FROM core a JOIN core_before b USING (datname)) AS core_transaction_time
-	FROM pool_monitor_groups g WHERE datname <> 'postgres'"
+ask "CREATE TABLE times AS SELECT *, core_transaction_time_until_now + $uncounted AS core_transaction_time FROM timed"
 check 'session time within 2% of pg_stat_database' "$(ask "SELECT format('%s s, %s s', round(session_time / 1000), round(core_session_time / 1000)) FROM times")" \
 	yes 'abs(session_time / core_session_time - 1) < 0.02 FROM times'
 check 'hold times within 10% of active and idle in transaction there' "$(ask "SELECT format('%s s, %s s', round(transaction_time / 1000), round(core_transaction_time / 1000)) FROM times")" \
@@ -394,14 +349,9 @@ check 'every save succeeded' "$(info save_failures) failed" [ "$(info save_failu
 # The history: what is kept of it fills the ring, which is half of the size; a
 # minute of which not all samples are there any more is shown by the minute's
 # own record.
-ask "CREATE TABLE kept AS SELECT period_start, min(samples) AS samples, count(*) AS applications
-	FROM pool_monitor_history(NULL, now(), '1 ms') GROUP BY 1"
-ask "CREATE TABLE reach AS
-	SELECT count(*) AS samples, max(period_start) - min(period_start) AS period,
-		sum(56 + 16 * (applications + 5)) AS bytes, max(56 + 16 * (applications + 5)) AS largest,
-		pg_size_bytes('$history') / 2 AS ring,
-		(SELECT count(*) FROM kept WHERE samples > 2) AS minutes
-	FROM kept WHERE samples <= 2"
+ask 'INSERT INTO kept SELECT period_start, min(samples), count(*)
+	FROM pool_monitor_history(NULL, now(), $$1 ms$$) GROUP BY 1'
+ask "CREATE TABLE reach AS SELECT *, pg_size_bytes('$history') / 2 AS ring FROM reached"
 check 'the history has all that was sampled' "$(ask 'SELECT sum(samples) FROM pool_monitor_utilization(NULL, NULL)') samples" \
 	yes "sum(samples) BETWEEN $samples - 1 AND (SELECT samples FROM pool_monitor_info) - $forgotten + 1 FROM pool_monitor_utilization(NULL, NULL)"
 check 'samples reach as far back as documented' "$(ask "SELECT format('%s samples, %s bytes of %s, %s, %s whole minutes', samples, bytes, ring, date_trunc('second', period), minutes) FROM reach")" \
