@@ -63,14 +63,20 @@ errcode_for_file_access(void)
 	return 0;
 }
 
+static void
+keep_text(char *text, const char *fmt, va_list args)
+{
+	errno = message_errno;
+	vsnprintf(text, sizeof(message), fmt, args);
+}
+
 int
 errmsg(const char *fmt,...)
 {
 	va_list		args;
 
-	errno = message_errno;
 	va_start(args, fmt);
-	vsnprintf(message, sizeof(message), fmt, args);
+	keep_text(message, fmt, args);
 	va_end(args);
 	return 0;
 }
@@ -80,9 +86,8 @@ errmsg_internal(const char *fmt,...)
 {
 	va_list		args;
 
-	errno = message_errno;
 	va_start(args, fmt);
-	vsnprintf(message, sizeof(message), fmt, args);
+	keep_text(message, fmt, args);
 	va_end(args);
 	return 0;
 }
@@ -92,9 +97,8 @@ errdetail(const char *fmt,...)
 {
 	va_list		args;
 
-	errno = message_errno;
 	va_start(args, fmt);
-	vsnprintf(detail, sizeof(detail), fmt, args);
+	keep_text(detail, fmt, args);
 	va_end(args);
 	return 0;
 }
