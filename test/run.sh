@@ -155,7 +155,6 @@ run_tap()
 run_integration()
 {
 	start_server "$PMON_WORK/integration" test/integration.conf tcp || return 1
-	[ "$mode" != version ] || rm -f test/integration/promtool.sh test/integration/sizing_sqlalchemy.py
 	chmod +x test/integration/*
 	tally "$@" || show_logs "$SERVER_LOG"
 	stop_server "$PMON_WORK/integration"
@@ -184,6 +183,7 @@ run_all()
 	suite pgTAP test/pgtap run_pgtap test/pgtap/*.sql
 	if [ "$mode" != quick ]; then
 		suite TAP test/t run_tap test/t/*.pl
+		[ "$mode" != version ] || rm -f test/integration/{promtool.sh,sizing_sqlalchemy.py}
 		suite integration test/integration run_integration test/integration/*.sh test/integration/*.py
 	fi
 }
