@@ -444,6 +444,7 @@ CREATE FUNCTION pool_monitor_pools(
     OUT overflow bigint,
     OUT invalid bigint,
     OUT peak_checked_out integer,
+    OUT ended_checked_out bigint,
     OUT utilization double precision,
     OUT status text,
     OUT idle_timeout interval,
@@ -474,6 +475,7 @@ COMMENT ON COLUMN pool_monitor_pools.checked_out IS 'sessions that hold a transa
 COMMENT ON COLUMN pool_monitor_pools.overflow IS 'sessions beyond pool_size * instances';
 COMMENT ON COLUMN pool_monitor_pools.invalid IS 'sessions that ended abandoned, fatal or killed; with a client condition, those of the groups whose latest session came from such a client; since pool_monitor_status.stats_reset, or a later pool_monitor_reset() of an application';
 COMMENT ON COLUMN pool_monitor_pools.peak_checked_out IS 'the highest number checked out at once, as sampled; null unless preloaded';
+COMMENT ON COLUMN pool_monitor_pools.ended_checked_out IS 'sessions that pool_monitor ended in a transaction, which the client''s pool had out: there they stay checked out until the application returns them; since pool_monitor_status.stats_reset; null unless preloaded';
 COMMENT ON COLUMN pool_monitor_pools.utilization IS 'checked_out divided by capacity';
 COMMENT ON COLUMN pool_monitor_pools.status IS 'exhausted: checked_out has reached capacity; overflow: more sessions than pool_size * instances; else healthy; null for a mere policy';
 COMMENT ON COLUMN pool_monitor_pools.idle_timeout IS 'the pool''s own limit, 0: never, null: the setting pool_monitor.idle_timeout';

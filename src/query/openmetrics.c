@@ -107,6 +107,8 @@ static const Descriptor descriptors[PMON_METRICS] = {
 	"Sessions of the pool that are checked out, divided by its capacity."},
 	[PMON_METRIC_POOL_PEAK_CHECKED_OUT] = {"pool_peak_checked_out", TYPE_GAUGE, NULL,
 	"Highest number of sessions of the pool checked out at once, as sampled."},
+	[PMON_METRIC_POOL_ENDED_CHECKED_OUT] = {"pool_ended_checked_out", TYPE_COUNTER, NULL,
+	"Sessions of the pool that pool_monitor ended while they were checked out."},
 	[PMON_METRIC_POOL_INVALID] = {"pool_invalid", TYPE_COUNTER, NULL,
 	"Sessions of the pool that ended abandoned, fatal or killed."},
 	[PMON_METRIC_DECLARED_CAPACITY] = {"declared_capacity", TYPE_GAUGE, NULL,

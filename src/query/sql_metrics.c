@@ -490,17 +490,26 @@ put_recorded_pools(Metrics *metrics)
 {
 	PmonExposition *out = &metrics->exposition;
 	uint64	   *invalid = pmon_count_invalid(metrics->snapshot);
+	PmonPoolState *states = palloc(PMON_POOL_STATES_BYTES);
+	bool		known[PMON_MAX_POOLS];
 	PmonLabels	labels;
+
+	for (int i = 0; i < pmon_declared->npools; i++)
+		known[i] = pmon_copy_pool_state(pmon_declared->pools[i].name, &states[i]);
 
 	pmon_begin_family(out, PMON_METRIC_POOL_PEAK_CHECKED_OUT);
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
-		PmonPoolState state;
-
-		if (pmon_copy_pool_state(pmon_declared->pools[i].name, &state) &&
-			label_pool(&labels, i))
-			pmon_add_sample(out, &labels, Max(state.peak_checked_out.value, 0),
+		if (known[i] && label_pool(&labels, i))
+			pmon_add_sample(out, &labels, Max(states[i].peak_checked_out.value, 0),
 							PMON_WHOLE);
+	}
+
+	pmon_begin_family(out, PMON_METRIC_POOL_ENDED_CHECKED_OUT);
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		if (known[i] && label_pool(&labels, i))
+			pmon_add_sample(out, &labels, states[i].ended_checked_out, PMON_WHOLE);
 	}
 
 	pmon_begin_family(out, PMON_METRIC_POOL_INVALID);

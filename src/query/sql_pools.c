@@ -4,8 +4,8 @@
  *	  SQL functions about declared pools.
  *
  * The counts are of one reading of the sessions (live_sessions.h), which are
- * matched with the pools as they are declared now; what the worker remembers of a
- * pool, which is its peak, stands beside them.
+ * matched with the pools as they are declared now; what is remembered of a pool,
+ * its peak and its ended sessions, stands beside them.
  *
  *-------------------------------------------------------------------------
  */
@@ -59,6 +59,7 @@ put_pool_figures(PmonRow *row, const PmonPool *pool, const PmonCounts *counts,
 	pmon_put_bigint_or_null(row, sized, pmon_pool_overflow(pool, counts->connections));
 	pmon_put_bigint_or_null(row, invalid != NULL, invalid != NULL ? *invalid : 0);
 	pmon_put_int_or_null(row, found, found ? Max(state.peak_checked_out.value, 0) : 0);
+	pmon_put_bigint_or_null(row, found, found ? state.ended_checked_out : 0);
 	pmon_put_double_or_null(row, sized, (double) checked_out / Max(capacity, 1));
 	pmon_put_text(row, sized ?
 				  pmon_pool_status_name(pmon_pool_status(pool, checked_out,

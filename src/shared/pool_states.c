@@ -26,24 +26,43 @@ pmon_request_pool_states(void)
 	pmon_request_part((void **) &pmon_pool_states, pool_states_size, NULL);
 }
 
+/* The state of the pool of that name, or NULL.  Wants the lock. */
+static PmonPoolState *
+find_state(const char *name)
+{
+	for (int i = 0; i < PMON_MAX_POOLS; i++)
+	{
+		if (strcmp(pmon_pool_states[i].name, name) == 0)
+			return &pmon_pool_states[i];
+	}
+	return NULL;
+}
+
 bool
 pmon_copy_pool_state(const char *name, PmonPoolState *state)
 {
-	bool		found = false;
+	const PmonPoolState *found;
 
 	if (pmon == NULL)
 		return false;
 	LWLockAcquire(PmonLock(), LW_SHARED);
-	for (int i = 0; i < PMON_MAX_POOLS && !found; i++)
-	{
-		if (strcmp(pmon_pool_states[i].name, name) == 0)
-		{
-			*state = pmon_pool_states[i];
-			found = true;
-		}
-	}
+	found = find_state(name);
+	if (found != NULL)
+		*state = *found;
 	LWLockRelease(PmonLock());
-	return found;
+	return found != NULL;
+}
+
+void
+pmon_count_ended_checked_out(const char *name)
+{
+	PmonPoolState *state;
+
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	state = find_state(name);
+	if (state != NULL)
+		state->ended_checked_out++;
+	LWLockRelease(PmonLock());
 }
 
 void
@@ -51,5 +70,9 @@ pmon_reset_pool_states(void)
 {
 	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
 	for (int i = 0; i < PMON_MAX_POOLS; i++)
+	{
 		memset(&pmon_pool_states[i].peak_checked_out, 0, sizeof(PmonPeak));
+		pmon_pool_states[i].ended_checked_out = 0;
+		pmon_pool_states[i].ended_noted = 0;
+	}
 }

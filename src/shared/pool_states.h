@@ -3,7 +3,8 @@
  * pool_states.h
  *	  What is remembered of each declared pool.
  *
- * The worker looks after it, under PmonLock(), exclusively.
+ * The worker looks after it, under PmonLock(), exclusively; who ends a session
+ * counts that here, under the same lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +26,14 @@ typedef struct PmonPoolState
 	PmonPeak	peak_checked_out;
 	bool		exhausted;		/* as it was logged */
 	int			samples_below;	/* in a row, while exhausted */
+
+	/*
+	 * Sessions that we ended in a transaction, which their pool had out; how
+	 * many of them the worker knows of, and since when there are no more
+	 */
+	uint64		ended_checked_out;
+	uint64		ended_noted;
+	TimestampTz ended_noted_at;
 } PmonPoolState;
 
 #define PMON_POOL_STATES_BYTES	(sizeof(PmonPoolState) * PMON_MAX_POOLS)
@@ -41,7 +50,14 @@ extern void pmon_request_pool_states(void);
  */
 extern bool pmon_copy_pool_state(const char *name, PmonPoolState *state);
 
-/* Forget the peaks.  Wants PmonLock() exclusively. */
+/*
+ * Count a session of the pool of that name that was ended while it was checked
+ * out.  A pool that no sample has seen since it was declared has no count.
+ * Takes PmonLock(), exclusively.
+ */
+extern void pmon_count_ended_checked_out(const char *name);
+
+/* Forget the peaks and the counts.  Wants PmonLock() exclusively. */
 extern void pmon_reset_pool_states(void);
 
 #endif							/* PMON_POOL_STATES_H */

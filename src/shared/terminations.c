@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "shared/pool_states.h"
 #include "shared/session_pool.h"
 #include "shared/status_array.h"
 #include "shared/terminations.h"
@@ -200,6 +201,11 @@ pmon_keep_record(const PmonTermination *record)
 	LWLockAcquire(PmonTerminationLock(), LW_EXCLUSIVE);
 	put_record(record);
 	LWLockRelease(PmonTerminationLock());
+
+	/* what is in a transaction is checked out; what is idle may be, or not */
+	if (record->outcome == PMON_OUTCOME_TERMINATED &&
+		record->state != PMON_STATE_IDLE && record->pool[0] != '\0')
+		pmon_count_ended_checked_out(record->pool);
 
 	log_record(record);
 }

@@ -76,7 +76,10 @@ extern bool pmon_start_record(PmonTermination *record,
 extern void pmon_finish_record(PmonTermination *record, PmonOutcome outcome,
 							   const char *detail);
 
-/* Keep a record that is finished, and tell the server log.  Takes the lock. */
+/*
+ * Keep a record that is finished, count it for its pool where the session was
+ * checked out, and tell the server log.  Takes the lock, then PmonLock().
+ */
 extern void pmon_keep_record(const PmonTermination *record);
 
 /* What SQL shows */

@@ -22,6 +22,9 @@
 /* An exhausted pool is healthy again after so many samples below capacity */
 #define HEALTHY_SAMPLES		10
 
+/* Ends of sessions that were checked out are news again after so long a pause */
+#define ENDED_PAUSE			(10 * 60 * USECS_PER_SEC)
+
 /* What was matched, and with which result */
 typedef struct SessionMatch
 {
@@ -198,6 +201,31 @@ update_state(PmonPoolState *state, const PmonPool *pool, int connections,
 	return true;
 }
 
+/*
+ * Note that sessions were ended while they were checked out.  Returns whether
+ * that is to be logged: the first time, and after a pause.
+ */
+static bool
+note_ended(PmonPoolState *state, TimestampTz at)
+{
+	TimestampTz before = state->ended_noted_at;
+
+	if (state->ended_checked_out == state->ended_noted)
+		return false;
+	state->ended_noted = state->ended_checked_out;
+	state->ended_noted_at = at;
+	return at - before > ENDED_PAUSE || at < before;
+}
+
+static void
+log_ended(const PmonPool *pool)
+{
+	ereport(LOG,
+			(errmsg("sessions of connection pool \"%s\" were ended while they were checked out",
+					pool->name),
+			 errdetail("The server has their slots back; the client's pool stays as full as it was until the application returns them.")));
+}
+
 static void
 log_state(const PmonPool *pool, bool exhausted, int checked_out)
 {
@@ -220,6 +248,7 @@ pmon_note_pools(const int *connections, const int *checked_out, TimestampTz at)
 {
 	bool		changed[PMON_MAX_POOLS] = {0};
 	bool		exhausted[PMON_MAX_POOLS];
+	bool		ended[PMON_MAX_POOLS] = {0};
 
 	if (pmon_declared->npools == 0 && states_version == pmon_declared_version)
 		return;
@@ -231,6 +260,7 @@ pmon_note_pools(const int *connections, const int *checked_out, TimestampTz at)
 		changed[i] = update_state(&pmon_pool_states[i], &pmon_declared->pools[i],
 								  connections[i], checked_out[i], at);
 		exhausted[i] = pmon_pool_states[i].exhausted;
+		ended[i] = note_ended(&pmon_pool_states[i], at);
 	}
 	LWLockRelease(PmonLock());
 
@@ -238,5 +268,7 @@ pmon_note_pools(const int *connections, const int *checked_out, TimestampTz at)
 	{
 		if (changed[i])
 			log_state(&pmon_declared->pools[i], exhausted[i], checked_out[i]);
+		if (ended[i])
+			log_ended(&pmon_declared->pools[i]);
 	}
 }

@@ -37,8 +37,8 @@ extern int	pmon_group_pool(int place);
 
 /*
  * Note what a sample found in each of the declared pools: update their peaks,
- * and log when a pool becomes exhausted or is healthy again.  Takes
- * PmonLock().
+ * and log when a pool becomes exhausted or is healthy again, and when
+ * sessions of it have been ended while they were checked out.  Takes PmonLock().
  */
 extern void pmon_note_pools(const int *connections, const int *checked_out,
 							TimestampTz at);

@@ -51,7 +51,7 @@
 #define BAD_FILE		PMON_STATS_FILE ".bad"
 
 #define MAGIC			UINT64CONST(0x504D4F4E53544154) /* "PMONSTAT" */
-#define FORMAT			2
+#define FORMAT			3
 
 typedef struct FileHeader
 {
@@ -488,7 +488,7 @@ restore_server(const FileHeader *header)
 	pg_atomic_write_u64(&pmon->terminated_ever, header->unsampled_terminated);
 }
 
-/* Of the pools, what they were at their highest; the rest is of the moment. */
+/* Of the pools, their peaks and what was counted; the rest is of the moment. */
 static void
 restore_pools(const PmonPoolState *saved)
 {
@@ -496,6 +496,8 @@ restore_pools(const PmonPoolState *saved)
 	{
 		memcpy(pmon_pool_states[i].name, saved[i].name, NAMEDATALEN - 1);
 		pmon_pool_states[i].peak_checked_out = saved[i].peak_checked_out;
+		pmon_pool_states[i].ended_checked_out = saved[i].ended_checked_out;
+		pmon_pool_states[i].ended_noted = saved[i].ended_checked_out;
 	}
 }
 

@@ -29,6 +29,14 @@ pmon_match_session(const PmonPools *pools, const PmonSession *session, int *pool
 	return false;
 }
 
+static const char *counted_for = NULL;
+
+void
+pmon_count_ended_checked_out(const char *name)
+{
+	counted_for = name;
+}
+
 static TimestampTz last_at = 0;
 
 static void
@@ -41,6 +49,14 @@ record_ends(Oid userid, int n)
 		record.terminated_at = ++last_at;
 		pmon_keep_record(&record);
 	}
+}
+
+static void
+keep_one(PmonState state, PmonOutcome outcome)
+{
+	PmonTermination record = {.state = state,.outcome = outcome,.pool = "api"};
+
+	pmon_keep_record(&record);
 }
 
 /* How many records a role has, and whether all are in order and recent enough */
@@ -107,5 +123,14 @@ main(void)
 		record_ends(role, 1);
 	ok(records_of(2999, &in_order) == 1 && in_order, "with more roles than places, the newest has one");
 	ok(records_of(2, &in_order) == 0 && records_of(1500, &in_order) == 0, "and the oldest have none");
+
+	counted_for = NULL;
+	keep_one(PMON_STATE_IDLE, PMON_OUTCOME_TERMINATED);
+	keep_one(PMON_STATE_IDLE_IN_TRANSACTION, PMON_OUTCOME_SPARED);
+	keep_one(PMON_STATE_IDLE_IN_TRANSACTION, PMON_OUTCOME_DRY_RUN);
+	keep_one(PMON_STATE_IDLE_IN_TRANSACTION, PMON_OUTCOME_FAILED);
+	ok(counted_for == NULL, "who was idle was not checked out, and who was not ended still is");
+	keep_one(PMON_STATE_IDLE_IN_TRANSACTION, PMON_OUTCOME_TERMINATED);
+	ok(counted_for != NULL, "who was ended in a transaction is counted for the pool");
 	return tap_done();
 }
