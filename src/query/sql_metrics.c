@@ -117,9 +117,7 @@ put_recorded_server(Metrics *metrics)
 		PmonLabels	labels = {0};
 
 		pmon_add_label(&labels, "reason", pmon_reject_reason_names[i]);
-		pmon_add_sample(out, &labels,
-						pg_atomic_read_u64(&pmon_queue->rejected[i]),
-						PMON_WHOLE);
+		pmon_add_sample(out, &labels, metrics->snapshot->rejected[i], PMON_WHOLE);
 	}
 	pmon_add_metric(out, PMON_METRIC_TERMINATED,
 					pg_atomic_read_u64(&pmon->terminated), PMON_WHOLE);

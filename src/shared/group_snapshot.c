@@ -241,6 +241,7 @@ copy_rejections(PmonGroupSnapshot *snapshot)
 	}
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
 		snapshot->dropped[i] = pg_atomic_read_u64(&pmon_queue->dropped[i]);
+	pmon_count_rejected(snapshot->rejected);
 }
 
 /* Copy everything.  Returns false where the memory does not suffice. */

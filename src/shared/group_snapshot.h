@@ -22,6 +22,7 @@ typedef struct PmonGroupSnapshot
 	PmonRejection *rejections;
 	uint64		groups_evicted;
 	uint64		dropped[PMON_REJECT_REASONS];	/* those under no name */
+	uint64		rejected[PMON_REJECT_REASONS];	/* in all, also on their way */
 } PmonGroupSnapshot;
 
 /*

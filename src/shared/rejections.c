@@ -12,18 +12,24 @@
  *
  * - A writer draws the next position p, by compare-and-exchange, unless the
  *	 queue is full.  Entry p modulo the size is then its own, in state FREE(p);
- *	 it makes that WRITING(p), and READY(p) when the names are in it.  Where
- *	 the queue is full, or too many others draw at once, the rejection counts
- *	 as dropped: it is in the totals, under "<other>".
+ *	 it makes that WRITING(p, r), with the reason r, and READY(p, r) when the
+ *	 names are in it.  Where the queue is full, or too many others draw at
+ *	 once, the rejection counts as dropped: it is in the totals, under
+ *	 "<other>".
  * - The reader, under PmonLock(), takes the entries in the order of their
  *	 positions, and makes each FREE for the next round.  An entry that is not
  *	 READY belongs to a writer that is still at it, or is dead.  After a
- *	 second it is passed over.  Should its writer wake up after that, it finds
- *	 the state changed and publishes nothing.
+ *	 second it is passed over, by compare-and-exchange; one in state WRITING
+ *	 counts as dropped then.
+ * - A writer that finds its entry passed over does no more if that was in
+ *	 state WRITING, since the reader has counted it; if it was FREE, nobody
+ *	 has, and the writer counts the rejection as dropped.
  *
- * No writer ever waits, or tries more than a few times.  The counts by reason
- * are exact in any case; what can go wrong is only whose name a rejection
- * stands under.
+ * So a rejection is counted by one step: FREE to WRITING, or dropped.  Whoever
+ * dies before that has not been counted, nor named; whoever dies after it has
+ * been, for good.  The totals add up what is named, dropped, and in the queue.
+ * No writer ever waits, or tries more than a few times.  What can go wrong is
+ * only whose name a rejection stands under.
  *
  * The reasons are told apart by the untranslated message.  A client that is
  * refused before it is authenticated chooses the names that we store, so the
@@ -47,10 +53,16 @@
 #define DRAW_ATTEMPTS		100
 #define PASS_OVER_AFTER		INT64CONST(1000000) /* microseconds */
 
-/* The states of an entry for position p; positions start at 0 */
-#define FREE(p)				((uint64) (p) * 4)
-#define WRITING(p)			((uint64) (p) * 4 + 1)
-#define READY(p)			((uint64) (p) * 4 + 2)
+/* The states of an entry for position p and reason r; positions start at 0 */
+#define STATES				(1 + 2 * PMON_REJECT_REASONS)
+#define FREE(p)				((uint64) (p) * STATES)
+#define WRITING(p, r)		(FREE(p) + 1 + (r))
+#define READY(p, r)			(FREE(p) + 1 + PMON_REJECT_REASONS + (r))
+
+/* The reason of a state that is of this position and not FREE, or -1 */
+#define REASON(state, p) \
+	((state) > FREE(p) && (state) < FREE((p) + 1) ? \
+	 (int) (((state) - FREE(p) - 1) % PMON_REJECT_REASONS) : -1)
 
 typedef struct RejectionHashEntry
 {
@@ -143,7 +155,8 @@ draw_position(uint64 *position)
 }
 
 /*
- * Leave a rejection in the queue.  Returns false where that was not possible.
+ * Leave a rejection in the queue, which counts it.  Returns false where that
+ * was not possible.
  */
 static bool
 enqueue(const Port *port, PmonRejectReason reason, TimestampTz now)
@@ -158,17 +171,21 @@ enqueue(const Port *port, PmonRejectReason reason, TimestampTz now)
 	entry = &pmon_queue->entries[position % PMON_QUEUE_SIZE];
 	expected = FREE(position);
 	if (!pg_atomic_compare_exchange_u64(&entry->state, &expected,
-										WRITING(position)))
+										WRITING(position, reason)))
 		return false;
 
 	set_key(&entry->key, port->database_name, port->user_name,
 			port->application_name, reason);
 	entry->at = now;
 
-	/* a full barrier, so the names are there before the state says so */
-	expected = WRITING(position);
-	return pg_atomic_compare_exchange_u64(&entry->state, &expected,
-										  READY(position));
+	/*
+	 * A full barrier, so the names are there before the state says so.  Where
+	 * it fails, the reader has counted the rejection.
+	 */
+	expected = WRITING(position, reason);
+	pg_atomic_compare_exchange_u64(&entry->state, &expected,
+								   READY(position, reason));
+	return true;
 }
 
 static void
@@ -178,7 +195,6 @@ count_rejection(const Port *port, PmonRejectReason reason)
 	Latch	   *worker_latch;
 
 	pg_atomic_fetch_add_u64(&pmon_queue->ever, 1);
-	pg_atomic_fetch_add_u64(&pmon_queue->rejected[reason], 1);
 	pg_atomic_write_u64(&pmon_queue->last_at, (uint64) now);
 	if (!enqueue(port, reason, now))
 		pg_atomic_fetch_add_u64(&pmon_queue->dropped[reason], 1);
@@ -221,10 +237,7 @@ init_queue(void)
 	pg_atomic_init_u64(&pmon_queue->ever, 0);
 	pg_atomic_init_u64(&pmon_queue->last_at, 0);
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
-	{
-		pg_atomic_init_u64(&pmon_queue->rejected[i], 0);
 		pg_atomic_init_u64(&pmon_queue->dropped[i], 0);
-	}
 	for (int i = 0; i < PMON_QUEUE_SIZE; i++)
 		pg_atomic_init_u64(&pmon_queue->entries[i].state, FREE(i));
 }
@@ -250,6 +263,16 @@ pmon_request_rejections(void)
 					  PMON_MAX_REJECTIONS, sizeof(PmonRejectionKey));
 }
 
+/* Take a rejection away, with what was counted under its name. */
+static void
+remove_rejection(PmonRejection *rejection)
+{
+	pmon_queue->named[rejection->key.reason] -= rejection->rejected;
+	hash_search(rejection_hash, &rejection->key, HASH_REMOVE, NULL);
+	rejection->in_use = false;
+	pmon_queue->nrejections--;
+}
+
 /* Make room by counting the least recent rejection as dropped. */
 static void
 evict_rejection(void)
@@ -266,9 +289,7 @@ evict_rejection(void)
 	rejection = &pmon_rejections[oldest];
 	pg_atomic_fetch_add_u64(&pmon_queue->dropped[rejection->key.reason],
 							rejection->rejected);
-	hash_search(rejection_hash, &rejection->key, HASH_REMOVE, NULL);
-	rejection->in_use = false;
-	pmon_queue->nrejections--;
+	remove_rejection(rejection);
 }
 
 /*
@@ -302,6 +323,7 @@ add_rejections(const PmonRejectionKey *key, uint64 rejected, TimestampTz at)
 
 	rejection = &pmon_rejections[entry->place];
 	rejection->rejected += rejected;
+	pmon_queue->named[key->reason] += rejected;
 	rejection->last_at = Max(rejection->last_at, at);
 }
 
@@ -327,10 +349,10 @@ drop_half_character(char *name)
 
 /*
  * What a writer left.  Should two writers ever have been at one entry, the
- * names can be a mixture, so trust neither the terminators nor the reason.
+ * names can be a mixture, so trust neither the terminators nor the reason in it.
  */
 static void
-take_entry(const PmonQueuedRejection *entry)
+take_entry(const PmonQueuedRejection *entry, PmonRejectReason reason)
 {
 	PmonRejectionKey key;
 
@@ -341,8 +363,8 @@ take_entry(const PmonQueuedRejection *entry)
 	drop_half_character(key.datname);
 	drop_half_character(key.usename);
 	drop_half_character(key.application_name);
-	if (key.reason >= 0 && key.reason < PMON_REJECT_REASONS)
-		add_rejections(&key, 1, entry->at);
+	key.reason = reason;
+	add_rejections(&key, 1, entry->at);
 }
 
 /* Has the entry that is next in line been unpublished for too long? */
@@ -356,6 +378,36 @@ pass_over(TimestampTz now)
 }
 
 /*
+ * Take the entry of a position, or pass it over; and free it for the next
+ * round.  Returns false where its writer has some more time.
+ */
+static bool
+fold_entry(uint64 position)
+{
+	PmonQueuedRejection *entry = &pmon_queue->entries[position % PMON_QUEUE_SIZE];
+	uint64		state = pg_atomic_read_u64(&entry->state);
+	int			reason = REASON(state, position);
+
+	pg_read_barrier();
+	if (reason >= 0 && state == READY(position, reason))
+	{
+		take_entry(entry, reason);
+		pg_memory_barrier();
+		pg_atomic_write_u64(&entry->state, FREE(position + PMON_QUEUE_SIZE));
+		return true;
+	}
+
+	/* where its writer is faster than we are, it is for the next time */
+	if (!pass_over(GetCurrentTimestamp()) ||
+		!pg_atomic_compare_exchange_u64(&entry->state, &state,
+										FREE(position + PMON_QUEUE_SIZE)))
+		return false;
+	if (reason >= 0)
+		pg_atomic_fetch_add_u64(&pmon_queue->dropped[reason], 1);
+	return true;
+}
+
+/*
  * Take the entries that are published, in their order.  Wants PmonLock()
  * exclusively.
  */
@@ -366,20 +418,9 @@ fold_queue(void)
 	uint64		end = pg_atomic_read_u64(&pmon_queue->next);
 
 	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
-	for (; position < end; position++)
+	for (; position < end && fold_entry(position); position++)
 	{
-		PmonQueuedRejection *entry = &pmon_queue->entries[position % PMON_QUEUE_SIZE];
-		uint64		state = pg_atomic_read_u64(&entry->state);
-
-		pg_read_barrier();
-		if (state == READY(position))
-			take_entry(entry);
-		else if (!pass_over(GetCurrentTimestamp()))
-			return;
-
-		/* free it for the next round before a writer can draw it again */
-		pg_memory_barrier();
-		pg_atomic_write_u64(&entry->state, FREE(position + PMON_QUEUE_SIZE));
+		/* the entry is free before a writer can draw it again */
 		pg_write_barrier();
 		pg_atomic_write_u64(&pmon_queue->folded, position + 1);
 		pmon_queue->stuck_since = 0;
@@ -409,13 +450,36 @@ pmon_restore_rejection(const PmonRejection *saved)
 		add_rejections(&key, saved->rejected, saved->last_at);
 }
 
+void
+pmon_count_rejected(uint64 *rejected)
+{
+	uint64		position = pg_atomic_read_u64(&pmon_queue->folded);
+	uint64		end = pg_atomic_read_u64(&pmon_queue->next);
+
+	Assert(LWLockHeldByMe(PmonLock()));
+	for (int i = 0; i < PMON_REJECT_REASONS; i++)
+		rejected[i] = pmon_queue->named[i] + pg_atomic_read_u64(&pmon_queue->dropped[i]);
+	for (; position < end; position++)
+	{
+		uint64		state = pg_atomic_read_u64(&pmon_queue->entries[position % PMON_QUEUE_SIZE].state);
+		int			reason = REASON(state, position);
+
+		if (reason >= 0)
+			rejected[reason]++;
+	}
+}
+
 uint64
 pmon_rejected(void)
 {
+	uint64		by_reason[PMON_REJECT_REASONS];
 	uint64		rejected = 0;
 
+	LWLockAcquire(PmonLock(), LW_SHARED);
+	pmon_count_rejected(by_reason);
+	LWLockRelease(PmonLock());
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
-		rejected += pg_atomic_read_u64(&pmon_queue->rejected[i]);
+		rejected += by_reason[i];
 	return rejected;
 }
 
@@ -444,11 +508,7 @@ pmon_reset_rejections(const char *application_name)
 			 strcmp(rejection->key.application_name, application_name) != 0))
 			continue;
 
-		pg_atomic_fetch_sub_u64(&pmon_queue->rejected[rejection->key.reason],
-								rejection->rejected);
-		hash_search(rejection_hash, &rejection->key, HASH_REMOVE, NULL);
-		rejection->in_use = false;
-		pmon_queue->nrejections--;
+		remove_rejection(rejection);
 	}
 
 	/* what stands under no name of its own */
@@ -456,11 +516,7 @@ pmon_reset_rejections(const char *application_name)
 		strcmp(application_name, PMON_OTHER_APPLICATION) == 0)
 	{
 		for (int i = 0; i < PMON_REJECT_REASONS; i++)
-		{
-			uint64		dropped = pg_atomic_exchange_u64(&pmon_queue->dropped[i], 0);
-
-			pg_atomic_fetch_sub_u64(&pmon_queue->rejected[i], dropped);
-		}
+			pg_atomic_write_u64(&pmon_queue->dropped[i], 0);
 	}
 	if (application_name == NULL)
 		pg_atomic_write_u64(&pmon_queue->last_at, 0);

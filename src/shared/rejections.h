@@ -61,9 +61,11 @@ typedef struct PmonRejectionQueue
 	TimestampTz stuck_since;	/* first seen unpublished; under PmonLock() */
 	int			nrejections;	/* places in use; under PmonLock() */
 
-	/* exact, whatever becomes of the entries; ever is not lowered by resets */
+	/* all that were seen; no reset lowers this */
 	pg_atomic_uint64 ever;
-	pg_atomic_uint64 rejected[PMON_REJECT_REASONS];
+
+	/* those that stand under a name, under PmonLock(), and those that do not */
+	uint64		named[PMON_REJECT_REASONS];
 	pg_atomic_uint64 dropped[PMON_REJECT_REASONS];
 	pg_atomic_uint64 last_at;	/* a TimestampTz */
 
@@ -98,7 +100,17 @@ extern void pmon_fold_rejections(void);
  */
 extern void pmon_restore_rejection(const PmonRejection *saved);
 
-/* All logins refused since the last reset, and the last one's time or 0. */
+/*
+ * Logins refused since the last reset, by reason.  Exact: at any moment each of
+ * them is under a name, under none, or in the queue, and in just one of these.
+ * Wants PmonLock(), so that nobody moves them meanwhile.
+ */
+extern void pmon_count_rejected(uint64 *rejected);
+
+/*
+ * All of them, and the last one's time or 0.  The first takes PmonLock(),
+ * shared.
+ */
 extern uint64 pmon_rejected(void);
 extern TimestampTz pmon_last_rejected_at(void);
 

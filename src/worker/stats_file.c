@@ -71,7 +71,6 @@ typedef struct FileHeader
 	TimestampTz stats_reset;
 	PmonPeak	peak_connections;
 	uint64		groups_evicted;
-	uint64		rejected[PMON_REJECT_REASONS];
 	uint64		dropped[PMON_REJECT_REASONS];
 	TimestampTz last_rejected_at;
 	uint64		terminated;
@@ -148,11 +147,10 @@ fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot,
 	memcpy(pools, pmon_pool_states, PMON_POOL_STATES_BYTES);
 	LWLockRelease(PmonLock());
 
-	for (int i = 0; i < PMON_REJECT_REASONS; i++)
-	{
-		header->rejected[i] = pg_atomic_read_u64(&pmon_queue->rejected[i]);
-		header->dropped[i] = snapshot->dropped[i];
-	}
+	/* what is not under its name yet will be under none */
+	memcpy(header->dropped, snapshot->rejected, sizeof(header->dropped));
+	for (int i = 0; i < snapshot->nrejections; i++)
+		header->dropped[snapshot->rejections[i].key.reason] -= snapshot->rejections[i].rejected;
 	header->last_rejected_at = pmon_last_rejected_at();
 	header->terminated = pg_atomic_read_u64(&pmon->terminated);
 	header->unsampled_rejected = PmonUnsampled(pmon_rejected_ever(), pmon->sampled_rejected);
@@ -476,10 +474,7 @@ restore_server(const FileHeader *header)
 	pmon_group_table->groups_evicted = header->groups_evicted;
 	pmon_group_table->last_id = Max(pmon_group_table->last_id, header->last_id);
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
-	{
-		pg_atomic_write_u64(&pmon_queue->rejected[i], header->rejected[i]);
 		pg_atomic_write_u64(&pmon_queue->dropped[i], header->dropped[i]);
-	}
 	pg_atomic_write_u64(&pmon_queue->last_at, (uint64) header->last_rejected_at);
 	pg_atomic_write_u64(&pmon->terminated, header->terminated);
 

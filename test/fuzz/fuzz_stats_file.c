@@ -930,7 +930,6 @@ make_records(void)
 	pmon_restore_termination(&termination);
 	termination.outcome = PMON_OUTCOME_SPARED;
 	pmon_restore_termination(&termination);
-	pg_atomic_write_u64(&pmon_queue->rejected[0], 7);
 	pg_atomic_write_u64(&pmon_queue->ever, 7);
 }
 

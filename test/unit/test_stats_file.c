@@ -134,7 +134,10 @@ pmon_take_snapshot(bool with_histograms)
 	snapshot->histograms = histograms;
 	snapshot->nrejections = REJECTIONS;
 	snapshot->rejections = rejections;
-	snapshot->dropped[1] = 17;
+	snapshot->rejected[0] = REJECTED;
+	for (int i = 0; i < REJECTIONS; i++)
+		snapshot->rejected[0] += rejections[i].rejected;
+	snapshot->rejected[1] = 17;
 	return snapshot;
 }
 
@@ -198,7 +201,7 @@ pmon_rejected(void)
 	uint64		rejected = 0;
 
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
-		rejected += pg_atomic_read_u64(&pmon_queue->rejected[i]);
+		rejected += pg_atomic_read_u64(&pmon_queue->dropped[i]);
 	return rejected;
 }
 
@@ -312,7 +315,6 @@ make_contents(void)
 	shared.peak_connections.at = 4712;
 	table.groups_evicted = 3;
 	table.last_id = 500;
-	pg_atomic_write_u64(&queue.rejected[0], REJECTED);
 	pg_atomic_write_u64(&queue.last_at, 4713);
 
 	/* two are kept, and the last of them goes on */
@@ -545,7 +547,7 @@ test_round_trip(void)
 	ok(shared.stats_reset == 4711 && shared.peak_connections.value == 88 &&
 	   shared.peak_connections.at == 4712 && table.groups_evicted == 3 && table.last_id == 500,
 	   "the server's figures are there");
-	ok(pmon_rejected() == REJECTED && pmon_last_rejected_at() == 4713 &&
+	ok(pmon_rejected() == REJECTED + 17 && pmon_last_rejected_at() == 4713 &&
 	   pg_atomic_read_u64(&queue.dropped[1]) == 17, "so are the rejections");
 	ok(pmon_incidents->last_id == LAST_INCIDENT && pmon_incidents->current == 0 &&
 	   pmon_incidents->rejected_seen == pmon_rejected_ever(), "incidents go on with the next number");
