@@ -67,6 +67,7 @@
  *		duration			durations as text
  *		hold_histogram		buckets and percentiles of hold times
  *		pools, pools_parser	declared pools
+ *		load				the load of a minute
  *		sizing				how large a pool should be
  *		wait_graph			who waits for whom, in the end
  *		idle_policy			which idle sessions to end

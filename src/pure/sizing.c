@@ -204,6 +204,8 @@ choose_note(const PmonSizingInput *input, const PmonSizingResult *result,
 		return "saturated: demand that waited for a connection was not measured, so that this size is a lower bound";
 	if (input->observed_p99 > needed && input->observed_p99 > explained_p99(result))
 		return "more connections than this were checked out for over 1% of the time: arrivals come in bursts, or connections are held too long";
+	if (input->busiest_seconds > PMON_SIZING_MINUTE)
+		return "the busiest minute is an average of a longer time, in which no samples were taken: there may have been a busier one";
 	if (input->transactions < PMON_SIZING_FEW)
 		return "few transactions: the estimate is rough";
 	if (input->capacity > 0 && input->observed_peak >= input->capacity)

@@ -40,11 +40,15 @@
 /* With fewer transactions than this, the note says that they are few. */
 #define PMON_SIZING_FEW			100
 
+/* A busiest minute that is longer than this is noted: its peak was higher. */
+#define PMON_SIZING_MINUTE		66.0
+
 /* What was measured, and what is wanted */
 typedef struct PmonSizingInput
 {
 	int64		transactions;	/* measured in all */
 	double		arrival_rate;	/* a second, in the busiest minute */
+	double		busiest_seconds;	/* the length of that minute */
 	double		hold_mean;		/* seconds */
 	double		hold_cv;		/* coefficient of variation; negative or NaN
 								 * if unknown: 1, as exponential hold times

@@ -3,13 +3,7 @@
  * load_reader.c
  *	  The load of each application and pool, out of the history.
  *
- * The load of a minute is the time that its transactions held connections,
- * divided by the minute.  A transaction counts whole in the minute in which it
- * ends, so one that began long before would make that minute look busier than
- * it was.  The average number of connections that the samples saw checked out
- * is the same figure by another way (Little's law): coarser, but never beyond
- * what there was.  So the load is not taken to be above that, by more than
- * the samples can be wrong.
+ * See load_reader.h; what is made of a minute is in pure/load.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,9 +16,7 @@
 
 #include "query/load_reader.h"
 #include "query/local_hash.h"
-
-/* How far samples may be below the truth: three standard deviations */
-#define SAMPLING_SIGMAS		3.0
+#include "pure/load.h"
 
 /* Connections checked out that are told apart for the percentile */
 #define MAX_COUNTED			4096
@@ -37,8 +29,7 @@ typedef struct Entry
 	/* the current minute of minute records, which may come in parts */
 	TimestampTz minute;
 	PmonHoldBrief brief;
-	double		checked_out;	/* sum over samples */
-	int64		minute_samples;
+	PmonCountedMinute counted;
 
 	/* the samples */
 	int		   *counts;			/* samples by connections checked out */
@@ -62,35 +53,25 @@ find_entry(HTAB *table, uint32 id)
 	return entry;
 }
 
-/* The load of the entry's current minute, in erlangs */
-static double
-minute_erlangs(const Entry *entry)
-{
-	double		held = entry->brief.sum / 1000.0 / SECS_PER_MINUTE;
-	double		sampled;
-
-	if (entry->minute_samples == 0)
-		return held;
-	sampled = entry->checked_out / entry->minute_samples;
-	return Min(held, sampled + SAMPLING_SIGMAS *
-			   sqrt((sampled + 1) / entry->minute_samples));
-}
-
 /* The entry's current minute is complete: is it the busiest one? */
 static void
 finish_minute(Entry *entry)
 {
-	double		erlangs = minute_erlangs(entry);
+	double		erlangs;
 
+	entry->counted.transactions = entry->brief.transactions;
+	entry->counted.hold_sum = entry->brief.sum;
+	erlangs = pmon_minute_erlangs(&entry->counted);
 	if (entry->brief.transactions > 0 && erlangs > entry->load.busiest_erlangs)
 	{
 		entry->load.busiest_at = entry->minute;
 		entry->load.busiest = entry->brief;
 		entry->load.busiest_erlangs = erlangs;
+		entry->load.busiest_rate = pmon_minute_rate(&entry->counted);
+		entry->load.busiest_seconds = pmon_minute_seconds(&entry->counted);
 	}
 	memset(&entry->brief, 0, sizeof(entry->brief));
-	entry->checked_out = 0;
-	entry->minute_samples = 0;
+	memset(&entry->counted, 0, sizeof(entry->counted));
 }
 
 static void
@@ -118,8 +99,9 @@ add_minute(HTAB *table, const PmonMinuteRecord *minute,
 		entry->minute = minute->at;
 		add_brief(&entry->brief, read);
 		add_brief(&entry->load.total, read);
-		entry->checked_out += (double) read->averages[PMON_CHECKED_OUT] * minute->samples;
-		entry->minute_samples += minute->samples;
+		entry->counted.length += minute->length;
+		entry->counted.checked_out += (double) read->averages[PMON_CHECKED_OUT] * minute->samples;
+		entry->counted.samples += minute->samples;
 		entry->load.peak_checked_out = Max(entry->load.peak_checked_out,
 										   read->maxima[PMON_CHECKED_OUT]);
 	}

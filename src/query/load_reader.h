@@ -21,6 +21,8 @@ typedef struct PmonLoad
 	TimestampTz busiest_at;
 	PmonHoldBrief busiest;
 	double		busiest_erlangs;
+	double		busiest_rate;	/* transactions a second */
+	double		busiest_seconds;	/* that this minute's figures are of */
 
 	/* connections checked out at once */
 	int			peak_checked_out;

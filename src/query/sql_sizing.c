@@ -119,7 +119,8 @@ fill_input(PmonSizingInput *input, const PmonLoad *load, const PmonPool *pool,
 	load->busiest.transactions >= PMON_SIZING_FEW ? &load->busiest : &load->total;
 
 	input->transactions = load->total.transactions;
-	input->arrival_rate = (double) load->busiest.transactions / SECS_PER_MINUTE;
+	input->arrival_rate = load->busiest_rate;
+	input->busiest_seconds = load->busiest_seconds;
 	input->hold_mean = input->arrival_rate > 0 ?
 		load->busiest_erlangs / input->arrival_rate : 0;
 	input->hold_cv = variation(typical);

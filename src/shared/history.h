@@ -76,7 +76,8 @@ typedef struct PmonMinuteRecord
 	uint32		terminated;
 	float		averages[PMON_FIGURES];
 	uint32		maxima[PMON_FIGURES];
-	uint32		unused;
+	uint32		length;			/* ms that the transactions ended in: more
+								 * than a minute where no samples were taken */
 	PmonMinuteEntry entries[FLEXIBLE_ARRAY_MEMBER];
 } PmonMinuteRecord;
 

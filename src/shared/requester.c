@@ -16,22 +16,12 @@
 #include "compat.h"
 
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 
 #include "shared/requester.h"
 #include "shared/slots.h"
 
 /* A request that is not answered within this time, in us, has failed */
 #define ANSWER_TIME		INT64CONST(5000000)
-
-int64
-pmon_monotonic_us(void)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MICROSEC(now);
-}
 
 /* The outcome of a request by its answer, and why; NULL: nothing to say */
 static PmonOutcome

@@ -24,9 +24,6 @@ typedef struct PmonEnd
 	bool		open;			/* there is no answer yet */
 } PmonEnd;
 
-/* The monotonic clock, in microseconds */
-extern int64 pmon_monotonic_us(void);
-
 /*
  * Ask the session in that slot to end its idle period; end->record has been
  * started.  Returns whether the request is open.  If not, the record says why,

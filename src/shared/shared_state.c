@@ -13,6 +13,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "portability/instr_time.h"
 #include "utils/timestamp.h"
 
 #include "shared/settings.h"
@@ -54,6 +55,15 @@ static void (*memory_is_new) (void) = NULL;
 
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
+
+int64
+pmon_monotonic_us(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}
 
 LWLock *
 PmonLock(void)

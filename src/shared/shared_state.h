@@ -129,6 +129,9 @@ typedef struct PmonShared
  */
 extern PmonShared *pmon;
 
+/* The monotonic clock, which nobody sets, in microseconds */
+extern int64 pmon_monotonic_us(void);
+
 /*
  * The lock of what the memory map above says.  Other modules have locks of
  * their own; who needs two takes PmonLock() last.

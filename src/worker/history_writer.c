@@ -59,6 +59,8 @@ typedef struct ApplicationTotal
 } ApplicationTotal;
 
 static ServerMinute minute;
+static int64 settled_at;		/* since when transactions are in no minute
+								 * yet, by the monotonic clock */
 static ApplicationMinute *application_minutes;	/* by place */
 static ApplicationTotal *totals_before; /* of pools, at the minute's start */
 static ApplicationTotal *totals_now;
@@ -133,6 +135,20 @@ read_totals(ApplicationTotal *totals, bool settle)
 	LWLockRelease(PmonLock());
 }
 
+/*
+ * Begin to count for the next minute.  Returns how long the one before it was,
+ * in ms: as long as no sample is taken, it goes on.
+ */
+static uint32
+settle_length(void)
+{
+	int64		now = pmon_monotonic_us();
+	int64		length = (now - settled_at) / 1000;
+
+	settled_at = now;
+	return (uint32) Min(Max(length, 0), PG_UINT32_MAX);
+}
+
 void
 pmon_history_writer_init(void)
 {
@@ -142,6 +158,7 @@ pmon_history_writer_init(void)
 	sample_record = palloc0(PmonRingMaxRecord(pmon_sample_ring->size));
 	minute_record = palloc0(PmonRingMaxRecord(pmon_minute_ring->size));
 	read_totals(totals_before, true);
+	settle_length();
 	totals_version = pmon_declared_version;
 	minute.samples = 0;
 }
@@ -295,6 +312,7 @@ finish_minute(void)
 	int			n = 0;
 
 	read_totals(totals_now, true);
+	record->length = settle_length();
 	for (int i = 0; i < pmon->max_groups; i++)
 	{
 		if (application_minutes[i].id != 0 && totals_now[i].id != 0 &&
@@ -373,6 +391,7 @@ notice_reset(void)
 	memset(&minute, 0, sizeof(minute));
 	memset(application_minutes, 0, sizeof(ApplicationMinute) * PmonPlaces());
 	read_totals(totals_before, true);
+	settle_length();
 }
 
 void

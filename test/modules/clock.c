@@ -1,8 +1,9 @@
 /*
- * clock.c: the wall clock of the processes that preload this, set forward or
- * back by the microseconds that the file named by CLOCK_OFFSET holds, as a
- * signed 64-bit integer.  It can be changed at any time.  The monotonic clock
- * stays as it is, as it does when an administrator sets the clock.
+ * clock.c: the clocks of the processes that preload this, set forward or back
+ * by the microseconds that the file named by CLOCK_OFFSET holds, as two signed
+ * 64-bit integers: the wall clock, as an administrator sets it, and the
+ * monotonic one, which stands still meanwhile; both together are time that
+ * passes.  They can be changed at any time.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 static int64_t
-offset(void)
+offset(clockid_t clock)
 {
 	static volatile int64_t *mapped = NULL;
 
@@ -27,13 +28,13 @@ offset(void)
 
 		if (file < 0)
 			return 0;
-		address = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
+		address = mmap(NULL, 2 * sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
 		close(file);
 		if (address == MAP_FAILED)
 			return 0;
 		mapped = address;
 	}
-	return *mapped;
+	return mapped[clock == CLOCK_MONOTONIC];
 }
 
 int
@@ -41,9 +42,9 @@ clock_gettime(clockid_t clock, struct timespec *at)
 {
 	int			result = syscall(SYS_clock_gettime, clock, at);
 
-	if (result == 0 && clock == CLOCK_REALTIME)
+	if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC))
 	{
-		int64_t		now = at->tv_sec * INT64_C(1000000) + at->tv_nsec / 1000 + offset();
+		int64_t		now = at->tv_sec * INT64_C(1000000) + at->tv_nsec / 1000 + offset(clock);
 
 		at->tv_sec = now / 1000000;
 		at->tv_nsec = now % 1000000 * 1000;

@@ -41,7 +41,7 @@ my $offset_file = "$folder/offset";
 my $clock = TestModule::build('clock');
 open(my $offset, '>', $offset_file) || die "open: $!";
 binmode $offset;
-syswrite($offset, pack('q', 0)) == 8 || die "write: $!";
+syswrite($offset, pack('qq', 0, 0)) == 16 || die "write: $!";
 
 sub start
 {

@@ -571,6 +571,10 @@ test_honesty(void)
 	ok(isnan(result.expected_wait), "without a size there is no wait");
 	input.transactions = PMON_SIZING_FEW - 1;
 	is_note(&input, false, "few transactions", "few transactions are noted");
+	input.busiest_seconds = 60.2;
+	is_note(&input, false, "few transactions", "a minute is a minute");
+	input.busiest_seconds = 150;
+	is_note(&input, false, "the busiest minute is an average", "a minute that is longer is noted");
 
 	/* 8 erlangs in a pool of 8: every sample of a minute full */
 	input = measured(7.9, 0.02, 1);
