@@ -525,7 +525,7 @@ CREATE FUNCTION pool_monitor_sizing(
     OUT note text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 50;
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION pool_monitor_sizing(interval, double precision, interval) IS
 'what size each declared pool (pool is set) and each application (pool is null) should have, so that no more than 1 - percentile of its transactions wait longer than wait_target for a connection: from the arrivals a second, the mean and the coefficient of variation of hold times (ms) and the load (erlangs) of the busiest minute since then; recommended_pool_size is per instance, expected_wait (ms) is at the percentile; note says how far to believe it';
 REVOKE ALL ON FUNCTION pool_monitor_sizing(interval, double precision, interval) FROM PUBLIC;
@@ -638,7 +638,7 @@ CREATE FUNCTION pool_monitor_chart(
     OUT chart text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pool_monitor_chart(text, interval) IS
 'one row an application, to look at in psql: the highest value of each period as a block between 0 and the maximum of the row, blank where nothing was sampled; minimum is the lowest of those values; metric is connections, active, idle, idle_in_transaction or checked_out';
 REVOKE ALL ON FUNCTION pool_monitor_chart(text, interval) FROM PUBLIC;

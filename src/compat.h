@@ -255,6 +255,11 @@ PmonFindSetting(const char *name)
 #define PmonWaitEvent(name)		PG_WAIT_EXTENSION
 #endif
 
+/* Intervals are infinite from 17 on */
+#ifndef INTERVAL_NOT_FINITE
+#define INTERVAL_NOT_FINITE(interval)	false
+#endif
+
 /* A member that starts a cache line, where the compiler can do that */
 #ifdef pg_attribute_aligned
 #define PMON_STARTS_CACHE_LINE	pg_attribute_aligned(64)

@@ -49,14 +49,20 @@ pmon_filter_matches(const PmonSessionFilter *filter, Oid databaseid,
 		(filter->userid == InvalidOid || filter->userid == userid);
 }
 
-int
-pmon_count_argument(FunctionCallInfo fcinfo, int argument, const char *name,
-					int minimum)
+void
+pmon_require_not_null(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	if (PG_ARGISNULL(argument))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("\"%s\" must not be null", name)));
+}
+
+int
+pmon_count_argument(FunctionCallInfo fcinfo, int argument, const char *name,
+					int minimum)
+{
+	pmon_require_not_null(fcinfo, argument, name);
 	if (PG_GETARG_INT32(argument) < minimum)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -64,11 +70,21 @@ pmon_count_argument(FunctionCallInfo fcinfo, int argument, const char *name,
 	return PG_GETARG_INT32(argument);
 }
 
+void
+pmon_require_finite(const Interval *interval, const char *name)
+{
+	if (INTERVAL_NOT_FINITE(interval))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" must be finite", name)));
+}
+
 int64
 pmon_interval_argument(const Interval *interval, const char *name)
 {
 	int64		length;
 
+	pmon_require_finite(interval, name);
 	if (interval->month != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -35,9 +35,16 @@ extern char *pmon_application_argument(FunctionCallInfo fcinfo, int argument);
 extern bool pmon_filter_matches(const PmonSessionFilter *filter, Oid databaseid,
 								Oid userid, const char *application_name);
 
+/* Raise an error for a null argument. */
+extern void pmon_require_not_null(FunctionCallInfo fcinfo, int argument,
+								  const char *name);
+
 /* A number that must not be null, nor below minimum */
 extern int	pmon_count_argument(FunctionCallInfo fcinfo, int argument,
 								const char *name, int minimum);
+
+/* Raise an error for an infinite interval, of which 17 and later know. */
+extern void pmon_require_finite(const Interval *interval, const char *name);
 
 /* An interval in microseconds, which must be positive and have no months */
 extern int64 pmon_interval_argument(const Interval *interval, const char *name);

@@ -28,6 +28,7 @@ typedef struct HistoryQuery
 	HTAB	   *periods;		/* PmonPeriod */
 	HTAB	   *names;			/* ApplicationName */
 	HTAB	   *minutes;		/* MinuteCount */
+	int64		nperiods;		/* of the server */
 	uint32		other_id;
 } HistoryQuery;
 
@@ -87,6 +88,42 @@ read_names(HistoryQuery *query)
 	pfree(names);
 }
 
+/*
+ * There would be too many periods.  The steps that are there in the time asked
+ * about tell which would do.
+ */
+static void
+too_many_periods(const HistoryQuery *query)
+{
+	TimestampTz oldest;
+	TimestampTz newest;
+	int64		seconds;
+
+	pmon_history_range(&oldest, &newest);
+	oldest = Max(oldest, query->since);
+	newest = Min(newest, query->until);
+	seconds = (newest - oldest) / USECS_PER_SEC / (PMON_MAX_PERIODS - 1) + 1;
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("\"step\" makes more than %d periods", PMON_MAX_PERIODS),
+			 errhint("A step of " INT64_FORMAT " s would do, or a shorter time.", seconds)));
+}
+
+/* Count a period that is new, and see that there are not too many. */
+static void
+count_period(HistoryQuery *query, uint32 id)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (id == PMON_SERVER_ID && ++query->nperiods > PMON_MAX_PERIODS)
+		too_many_periods(query);
+	if (hash_get_num_entries(query->periods) > PMON_MAX_PERIOD_ROWS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the periods of all applications are more than %d",
+						PMON_MAX_PERIOD_ROWS),
+				 errhint("Ask for a longer step or a shorter time.")));
+}
+
 /* The period that a time belongs to, of an application or the server */
 static PmonPeriod *
 find_period(HistoryQuery *query, TimestampTz at, uint32 id)
@@ -102,6 +139,7 @@ find_period(HistoryQuery *query, TimestampTz at, uint32 id)
 	period = hash_search(query->periods, &key, HASH_ENTER, &found);
 	if (!found)
 	{
+		count_period(query, id);
 		memset((char *) period + sizeof(key), 0, sizeof(*period) - sizeof(key));
 		if (id != PMON_SERVER_ID)
 		{
@@ -267,12 +305,18 @@ count_minutes(HistoryQuery *query)
 
 	pmon_ring_begin_read(&reader, pmon_minute_ring);
 	while ((minute = pmon_next_minute(&reader)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
 		find_minute(query, minute->at)->rolled_up += minute->samples;
+	}
 	pfree(reader.buffer);
 
 	pmon_ring_begin_read(&reader, pmon_sample_ring);
 	while ((sample = pmon_next_sample(&reader)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
 		find_minute(query, sample->at)->sampled++;
+	}
 	pfree(reader.buffer);
 }
 
@@ -317,8 +361,8 @@ add_samples(HistoryQuery *query)
 static int
 compare_periods(const void *a, const void *b)
 {
-	const PmonPeriod *left = a;
-	const PmonPeriod *right = b;
+	const PmonPeriod *left = *(PmonPeriod *const *) a;
+	const PmonPeriod *right = *(PmonPeriod *const *) b;
 
 	if (left->start != right->start)
 		return left->start < right->start ? -1 : 1;
@@ -345,23 +389,21 @@ pmon_read_history(TimestampTz since, TimestampTz until, int64 step,
 	add_samples(&query);
 
 	result->nperiods = hash_get_num_entries(query.periods);
-	result->periods = MemoryContextAllocHuge(CurrentMemoryContext,
-											 sizeof(PmonPeriod) * Max(result->nperiods, 1));
+	result->periods = palloc(sizeof(PmonPeriod *) * Max(result->nperiods, 1));
 	hash_seq_init(&seq, query.periods);
 	for (int i = 0; (period = hash_seq_search(&seq)) != NULL; i++)
-		result->periods[i] = *period;
-	qsort(result->periods, result->nperiods, sizeof(PmonPeriod), compare_periods);
+		result->periods[i] = period;
+	qsort(result->periods, result->nperiods, sizeof(PmonPeriod *), compare_periods);
 
 	/* the server's row comes first in each period, and knows the samples */
 	for (int i = 0; i < result->nperiods; i++)
 	{
-		if (result->periods[i].id == PMON_SERVER_ID)
-			samples = result->periods[i].samples;
+		if (result->periods[i]->id == PMON_SERVER_ID)
+			samples = result->periods[i]->samples;
 		else
-			result->periods[i].samples = samples;
+			result->periods[i]->samples = samples;
 	}
 
-	hash_destroy(query.periods);
 	hash_destroy(query.minutes);
 	hash_destroy(query.names);
 	return result;
@@ -403,10 +445,16 @@ pmon_history_range(TimestampTz *oldest, TimestampTz *newest)
 	*oldest = *newest = 0;
 	pmon_ring_begin_read(&reader, pmon_sample_ring);
 	while ((sample = pmon_next_sample(&reader)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
 		extend_range(sample->at, oldest, newest);
+	}
 	pfree(reader.buffer);
 	pmon_ring_begin_read(&reader, pmon_minute_ring);
 	while ((minute = pmon_next_minute(&reader)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
 		extend_range(minute->at, oldest, newest);
+	}
 	pfree(reader.buffer);
 }

@@ -17,6 +17,10 @@
 /* The id that stands for the whole server */
 #define PMON_SERVER_ID		0
 
+/* The most that one call adds up: about 100 MB */
+#define PMON_MAX_PERIODS		10000
+#define PMON_MAX_PERIOD_ROWS	500000
+
 /* One period of one application, or of the server */
 typedef struct PmonPeriod
 {
@@ -40,7 +44,7 @@ typedef struct PmonPeriod
 typedef struct PmonPeriods
 {
 	int			nperiods;
-	PmonPeriod *periods;		/* by start, then by name; the server first */
+	PmonPeriod **periods;		/* by start, then by name; the server first */
 } PmonPeriods;
 
 /*
@@ -48,7 +52,8 @@ typedef struct PmonPeriods
  * of step microseconds that start at multiples of it.  Samples are used as
  * far back as they reach, minutes before that.  A period without samples is
  * left out.  Without applications, only the server's periods are read.
- * palloc'd.
+ * palloc'd.  An error where there are more than PMON_MAX_PERIODS of them, or
+ * PMON_MAX_PERIOD_ROWS of all applications; can be canceled.
  */
 extern PmonPeriods *pmon_read_history(TimestampTz since, TimestampTz until,
 									  int64 step, bool applications);

@@ -12,14 +12,16 @@
 
 #include <math.h>
 
+#include "port/pg_bitutils.h"
 #include "utils/timestamp.h"
 
 #include "query/load_reader.h"
 #include "query/local_hash.h"
 #include "pure/load.h"
 
-/* Connections checked out that are told apart for the percentile */
+/* Connections checked out that are told apart for the percentile, at most */
 #define MAX_COUNTED			4096
+#define FEW_COUNTED			8
 
 /* One application or pool, while the history is read */
 typedef struct Entry
@@ -33,6 +35,7 @@ typedef struct Entry
 
 	/* the samples */
 	int		   *counts;			/* samples by connections checked out */
+	int			ncounts;
 	TimestampTz sample_minute;
 	int			samples_in_minute;
 	int			full_in_minute;
@@ -137,9 +140,29 @@ finish_sample_minute(Entry *entry)
 	entry->samples_in_minute = entry->full_in_minute = 0;
 }
 
+/* Count a sample with so many connections checked out. */
+static void
+count_sample(Entry *entry, int checked_out)
+{
+	int			place = Min(checked_out, MAX_COUNTED - 1);
+
+	if (place >= entry->ncounts)
+	{
+		int			ncounts = entry->ncounts;
+
+		entry->ncounts = pg_nextpower2_32(Max(place + 1, FEW_COUNTED));
+		entry->counts = ncounts == 0 ?
+			palloc(sizeof(int) * entry->ncounts) :
+			repalloc(entry->counts, sizeof(int) * entry->ncounts);
+		memset(entry->counts + ncounts, 0, sizeof(int) * (entry->ncounts - ncounts));
+	}
+	entry->counts[place]++;
+	entry->load.samples++;
+}
+
 static void
 add_sample(HTAB *table, const PmonSampleRecord *sample,
-		   bool (*wanted) (uint32 id), int64 (*capacity) (uint32 id))
+		   int64 (*capacity) (uint32 id))
 {
 	TimestampTz minute = sample->at - sample->at % USECS_PER_MINUTE;
 
@@ -150,13 +173,11 @@ add_sample(HTAB *table, const PmonSampleRecord *sample,
 		Entry	   *entry;
 		int64		full_at;
 
-		if (!wanted(read->id))
+		/* what had no transactions has no row, however often it was seen */
+		entry = hash_search(table, &read->id, HASH_FIND, NULL);
+		if (entry == NULL || entry->load.total.transactions == 0)
 			continue;
-		entry = find_entry(table, read->id);
-		if (entry->counts == NULL)
-			entry->counts = palloc0(sizeof(int) * MAX_COUNTED);
-		entry->counts[Min(checked_out, MAX_COUNTED - 1)]++;
-		entry->load.samples++;
+		count_sample(entry, checked_out);
 		entry->load.peak_checked_out = Max(entry->load.peak_checked_out, checked_out);
 
 		full_at = capacity(read->id);
@@ -171,10 +192,12 @@ add_sample(HTAB *table, const PmonSampleRecord *sample,
 	}
 }
 
-/* Read the samples.  Returns how many there were, whoever they show. */
+/*
+ * Read the samples, of what the minutes know.  Returns how many there were,
+ * whoever they show.
+ */
 static int64
-read_samples(HTAB *table, TimestampTz since, bool (*wanted) (uint32 id),
-			 int64 (*capacity) (uint32 id))
+read_samples(HTAB *table, TimestampTz since, int64 (*capacity) (uint32 id))
 {
 	PmonRingReader reader;
 	PmonSampleRecord *sample;
@@ -186,7 +209,7 @@ read_samples(HTAB *table, TimestampTz since, bool (*wanted) (uint32 id),
 		CHECK_FOR_INTERRUPTS();
 		if (sample->at < since)
 			continue;
-		add_sample(table, sample, wanted, capacity);
+		add_sample(table, sample, capacity);
 		samples++;
 	}
 	pfree(reader.buffer);
@@ -201,7 +224,7 @@ static int
 percentile_99(const Entry *entry, int64 samples)
 {
 	int64		above = 0;
-	int			value = MAX_COUNTED - 1;
+	int			value = entry->ncounts - 1;
 
 	while (value > 0 && (above + entry->counts[value]) * 100 <= samples)
 		above += entry->counts[value--];
@@ -219,7 +242,7 @@ pmon_read_load(TimestampTz since, bool (*wanted) (uint32 id),
 	int64		samples;
 
 	read_minutes(table, since, wanted);
-	samples = read_samples(table, since, wanted, capacity);
+	samples = read_samples(table, since, capacity);
 
 	*nloads = 0;
 	loads = palloc(sizeof(PmonLoad) * Max(hash_get_num_entries(table), 1));

@@ -302,7 +302,7 @@ pmon_add_ratio(PmonExposition *exposition, const PmonLabels *labels,
 			   double value)
 {
 	put_series(exposition, sample_suffix(exposition), labels, NULL, NULL);
-	appendStringInfo(&exposition->text, "%.15g\n", value);
+	appendStringInfo(&exposition->text, "%.6g\n", value);
 }
 
 void

@@ -12,6 +12,8 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_authid.h"
@@ -120,6 +122,15 @@ pmon_put_double(PmonRow *row, double value)
 }
 
 void
+pmon_put_estimate(PmonRow *row, double value)
+{
+	char		digits[32];
+
+	snprintf(digits, sizeof(digits), "%.6g", value);
+	put(row, Float8GetDatum(strtod(digits, NULL)), !isfinite(value));
+}
+
+void
 pmon_put_int_or_null(PmonRow *row, bool has_value, int value)
 {
 	put(row, Int32GetDatum(value), !has_value);
@@ -141,6 +152,12 @@ void
 pmon_put_time(PmonRow *row, TimestampTz value)
 {
 	put(row, TimestampTzGetDatum(value), value == 0);
+}
+
+void
+pmon_put_instant(PmonRow *row, TimestampTz value)
+{
+	put(row, TimestampTzGetDatum(value), false);
 }
 
 void

@@ -35,7 +35,11 @@ extern void pmon_put_bool(PmonRow *row, bool value);
 extern void pmon_put_int(PmonRow *row, int value);
 extern void pmon_put_bigint(PmonRow *row, int64 value);
 extern void pmon_put_double(PmonRow *row, double value);
-extern void pmon_put_time(PmonRow *row, TimestampTz value);
+extern void pmon_put_time(PmonRow *row, TimestampTz value); /* 0: null */
+extern void pmon_put_instant(PmonRow *row, TimestampTz value);	/* 0: 2000-01-01 */
+
+/* What is computed, to six digits, beyond which there is noise; NaN: null */
+extern void pmon_put_estimate(PmonRow *row, double value);
 extern void pmon_put_xid(PmonRow *row, TransactionId value);
 extern void pmon_put_oid(PmonRow *row, Oid value);
 

@@ -57,7 +57,7 @@ read_arguments(FunctionCallInfo fcinfo, bool applications)
 static void
 put_figure(PmonRow *row, const PmonPeriod *period, PmonFigure figure)
 {
-	pmon_put_double(row, period->sums[figure] / Max(period->samples, 1));
+	pmon_put_estimate(row, period->sums[figure] / Max(period->samples, 1));
 	pmon_put_int(row, period->maxima[figure]);
 }
 
@@ -68,12 +68,13 @@ pool_monitor_history(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < periods->nperiods; i++)
 	{
-		PmonPeriod *period = &periods->periods[i];
+		PmonPeriod *period = periods->periods[i];
 		PmonRow		row = {0};
 
+		CHECK_FOR_INTERRUPTS();
 		if (period->id == PMON_SERVER_ID)
 			continue;
-		pmon_put_time(&row, period->start);
+		pmon_put_instant(&row, period->start);
 		pmon_put_text(&row, period->application_name);
 		pmon_put_bigint(&row, period->samples);
 		for (int f = 0; f < PMON_FIGURES; f++)
@@ -90,18 +91,19 @@ pool_monitor_utilization(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < periods->nperiods; i++)
 	{
-		PmonPeriod *period = &periods->periods[i];
+		PmonPeriod *period = periods->periods[i];
 		PmonRow		row = {0};
 
+		CHECK_FOR_INTERRUPTS();
 		if (period->id != PMON_SERVER_ID)
 			continue;
-		pmon_put_time(&row, period->start);
+		pmon_put_instant(&row, period->start);
 		pmon_put_bigint(&row, period->samples);
 		pmon_put_int(&row, period->max_connections);
 		put_figure(&row, period, PMON_CONNECTIONS);
 		put_figure(&row, period, PMON_ACTIVE);
 		put_figure(&row, period, PMON_IDLE_IN_TRANSACTION);
-		pmon_put_double(&row, period->utilization_max);
+		pmon_put_estimate(&row, period->utilization_max);
 		pmon_put_bigint(&row, period->rejected);
 		pmon_put_bigint(&row, period->terminated);
 		pmon_add_row(fcinfo, &row);
@@ -147,7 +149,7 @@ add_chart_row(FunctionCallInfo fcinfo, const char *application_name,
 
 	pmon_put_text(&row, application_name);
 	pmon_put_int(&row, Max(minimum, 0));
-	pmon_put_double(&row, sum / Max(samples, 1));
+	pmon_put_estimate(&row, sum / Max(samples, 1));
 	pmon_put_int(&row, maximum);
 	pmon_put_text(&row, pmon_sparkline(maxima, sampled, width));
 	pmon_add_row(fcinfo, &row);
@@ -182,7 +184,7 @@ add_chart(FunctionCallInfo fcinfo, PmonPeriods *periods, PmonFigure figure,
 
 	for (int i = 0; i < periods->nperiods; i++)
 	{
-		PmonPeriod *period = &periods->periods[i];
+		PmonPeriod *period = periods->periods[i];
 
 		if (period->id == PMON_SERVER_ID)
 		{
@@ -212,17 +214,32 @@ add_chart(FunctionCallInfo fcinfo, PmonPeriods *periods, PmonFigure figure,
 	}
 }
 
+/* How far back anything is kept */
+static int64
+kept_length(TimestampTz until)
+{
+	TimestampTz oldest;
+	TimestampTz newest;
+
+	pmon_history_range(&oldest, &newest);
+	return Max(oldest == 0 ? 0 : until - oldest, USECS_PER_SEC);
+}
+
 Datum
 pool_monitor_chart(PG_FUNCTION_ARGS)
 {
-	PmonFigure	figure = figure_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	int64		length = pmon_interval_argument(PG_GETARG_INTERVAL_P(1), "since");
 	TimestampTz until = GetCurrentTimestamp();
+	PmonFigure	figure;
 	TimestampTz first;
+	int64		length;
 	int64		step;
 
+	pmon_require_not_null(fcinfo, 0, "metric");
+	figure = figure_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	pmon_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
+	length = PG_ARGISNULL(1) ? kept_length(until) :
+		pmon_interval_argument(PG_GETARG_INTERVAL_P(1), "since");
 
 	/* whatever is asked for, nothing is kept of the time before 2000 */
 	length = Min(length, until);

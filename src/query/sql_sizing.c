@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "pure/sizing.h"
+#include "query/arguments.h"
 #include "query/load_reader.h"
 #include "query/result_set.h"
 #include "shared/settings.h"
@@ -134,15 +135,6 @@ fill_input(PmonSizingInput *input, const PmonLoad *load, const PmonPool *pool,
 }
 
 static void
-put_number(PmonRow *row, double value)
-{
-	if (isfinite(value))
-		pmon_put_double(row, value);
-	else
-		pmon_put_null(row);
-}
-
-static void
 put_count(PmonRow *row, int value)
 {
 	if (value >= 0)
@@ -166,23 +158,24 @@ add_sizing_row(FunctionCallInfo fcinfo, const PmonPool *pool,
 	pmon_put_foreign_text(&row, pool != NULL ? pool->name : NULL);
 	pmon_put_text(&row, application_name);
 	pmon_put_bigint(&row, input->transactions);
-	put_number(&row, input->arrival_rate);
-	put_number(&row, input->hold_mean * 1000.0);
-	put_number(&row, input->hold_cv);
-	put_number(&row, result.offered_load);
+	pmon_put_estimate(&row, input->arrival_rate);
+	pmon_put_estimate(&row, input->hold_mean * 1000.0);
+	pmon_put_estimate(&row, input->hold_cv);
+	pmon_put_estimate(&row, result.offered_load);
 	put_count(&row, input->observed_p99);
 	put_count(&row, input->observed_peak);
 	put_count(&row, result.recommended);
-	put_number(&row, result.expected_wait * 1000.0);
+	pmon_put_estimate(&row, result.expected_wait * 1000.0);
 	pmon_put_bool(&row, result.saturated);
 	pmon_put_text(&row, result.note);
 	pmon_add_row(fcinfo, &row);
 }
 
-/* An interval in seconds, months counted as 30 days */
+/* An interval in seconds, months counted as 30 days; it must be finite */
 static double
-interval_seconds(const Interval *interval)
+interval_seconds(const Interval *interval, const char *name)
 {
+	pmon_require_finite(interval, name);
 	return interval->time / (double) USECS_PER_SEC +
 		((double) interval->day + (double) interval->month * DAYS_PER_MONTH) * SECS_PER_DAY;
 }
@@ -208,21 +201,29 @@ check_arguments(double wait_target, double percentile, double since)
 Datum
 pool_monitor_sizing(PG_FUNCTION_ARGS)
 {
-	double		wait_target = interval_seconds(PG_GETARG_INTERVAL_P(0));
-	double		percentile = PG_GETARG_FLOAT8(1);
-	double		since = interval_seconds(PG_GETARG_INTERVAL_P(2));
 	TimestampTz now = GetCurrentTimestamp();
+	double		wait_target;
+	double		percentile;
+	double		since;
 	PmonLoad   *loads;
 	int			nloads;
 
 	pmon_require_loaded();
+	pmon_require_not_null(fcinfo, 0, "wait_target");
+	pmon_require_not_null(fcinfo, 1, "percentile");
+	wait_target = interval_seconds(PG_GETARG_INTERVAL_P(0), "wait_target");
+	percentile = PG_GETARG_FLOAT8(1);
+
+	/* nothing is kept of the time before 2000, and null is no bound */
+	since = (double) now / USECS_PER_SEC;
+	if (!PG_ARGISNULL(2))
+		since = Min(interval_seconds(PG_GETARG_INTERVAL_P(2), "since"), since);
 	check_arguments(wait_target, percentile, since);
 	InitMaterializedSRF(fcinfo, 0);
 
-	/* nothing is kept of the time before 2000 */
-	since = Min(since * USECS_PER_SEC, (double) now);
 	read_known_applications();
-	loads = pmon_read_load(now - (int64) since, is_known, capacity_of, &nloads);
+	loads = pmon_read_load(now - (int64) (since * USECS_PER_SEC), is_known,
+						   capacity_of, &nloads);
 
 	for (int i = 0; i < nloads; i++)
 	{

@@ -113,10 +113,7 @@ get_order(FunctionCallInfo fcinfo, Order *order)
 {
 	int64		idle_for;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be null", "idle_for")));
+	pmon_require_not_null(fcinfo, 0, "idle_for");
 	idle_for = pmon_interval_argument(PG_GETARG_INTERVAL_P(0), "idle_for");
 	order->idle_for = Max(idle_for / 1000, 1);
 	pmon_get_filter(fcinfo, 1, &order->filter);

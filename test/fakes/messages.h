@@ -93,6 +93,12 @@ errmsg_internal(const char *fmt,...)
 }
 
 int
+errhint(const char *fmt,...)
+{
+	return 0;
+}
+
+int
 errdetail(const char *fmt,...)
 {
 	va_list		args;

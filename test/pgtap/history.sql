@@ -59,6 +59,8 @@ SELECT pg_temp.step_fails('0', '22023', '"step" must be greater than zero', 'a s
 SELECT pg_temp.step_fails('-1 s', '22023', '"step" must be greater than zero', 'a negative step');
 SELECT pg_temp.step_fails('-1 day', '22023', '"step" must be greater than zero', 'a negative step of days');
 SELECT pg_temp.step_fails('1 day -24 h', '22023', '"step" must be greater than zero', 'a step that adds up to zero');
+SELECT pg_temp.step_fails('infinity', '22023', '"step" must be finite', 'an infinite step')
+ WHERE current_setting('server_version_num')::int >= 170000;
 SELECT pg_temp.step_fails('1 month', '22023', '"step" must not contain months or years', 'a step of a month');
 SELECT pg_temp.step_fails('-1 year 400 days', '22023', '"step" must not contain months or years', 'a step with years in it');
 SELECT pg_temp.step_fails('2000000000 days', '22015', '"step" is out of range', 'a step that is out of range');
@@ -73,6 +75,8 @@ SELECT is_empty($$SELECT * FROM pool_monitor_utilization(NULL, '-infinity')$$, '
 SELECT is_empty($$SELECT * FROM pool_monitor_history('infinity', '-infinity', '1 day')$$, 'nor between both, the wrong way round');
 SELECT is_empty($$SELECT * FROM pool_monitor_utilization(NULL, '4713-01-01 BC')$$, 'nor very long ago');
 SELECT is_empty($$SELECT * FROM pool_monitor_utilization('294276-12-31 23:59:59', NULL)$$, 'nor very far ahead');
+SELECT results_eq($$SELECT period_start = '2000-01-01 00:00:00+00' FROM pool_monitor_utilization(NULL, NULL, '100000000 days')$$, ARRAY[true],
+    'a period that begins with the year 2000 says so');
 SELECT results_eq($$SELECT count(*) FROM pool_monitor_utilization(NULL, NULL, '100000000 days')$$, ARRAY[1::bigint],
     'the longest step makes one period');
 SELECT results_eq($$SELECT count(*) FROM pool_monitor_utilization(NULL, NULL, '1 us') WHERE samples > 1$$, ARRAY[0::bigint],
@@ -111,7 +115,10 @@ SELECT throws_ok($$SELECT * FROM pool_monitor_chart('Active')$$, '22023', 'unrec
 SELECT throws_ok($$SELECT * FROM pool_monitor_chart('active', '0')$$, '22023', '"since" must be greater than zero', 'a chart of no time is refused');
 SELECT throws_ok($$SELECT * FROM pool_monitor_chart('active', '-1 h')$$, '22023', '"since" must be greater than zero', 'so is one of the future');
 SELECT throws_ok($$SELECT * FROM pool_monitor_chart('active', '1 month')$$, '22023', '"since" must not contain months or years', 'and one of months');
-SELECT is_empty('SELECT * FROM pool_monitor_chart(NULL)', 'null gives nothing');
+SELECT throws_ok('SELECT * FROM pool_monitor_chart(NULL)', '22004', '"metric" must not be null', 'null is no metric');
+SELECT isnt_empty($$SELECT * FROM pool_monitor_chart('connections', NULL)$$, 'a null time is no bound');
+SELECT results_eq($$SELECT maximum > 0 FROM pool_monitor_chart('connections', NULL) WHERE application_name = current_setting('application_name')$$,
+    ARRAY[true], 'all that is kept is in the chart then');
 SELECT isnt_empty('SELECT * FROM pool_monitor_chart()', 'both arguments have defaults');
 SELECT isnt_empty($$SELECT * FROM pool_monitor_chart('connections', '100000000 days')$$, 'the longest time makes a chart');
 SELECT isnt_empty($$SELECT * FROM pool_monitor_chart('connections', '5 s')$$, 'so does a short one');

@@ -121,7 +121,11 @@ SELECT throws_ok('SELECT * FROM pool_monitor_sizing(' || arguments || ')', '2202
 SELECT lives_ok('SELECT * FROM pool_monitor_sizing(' || arguments || ')', 'taken: ' || arguments)
   FROM (VALUES (''), ('wait_target => ''0'''), ('''100 years'', 0.999999999999, ''178000000 years'''),
                ('percentile => 1e-300'), ('since => ''1 microsecond''')) a (arguments);
-SELECT is_empty('SELECT * FROM pool_monitor_sizing(since => NULL)', 'a null argument has no result');
+SELECT results_eq('SELECT count(*) FROM pool_monitor_sizing(since => NULL)',
+    $$SELECT count(*) FROM pool_monitor_sizing(since => '100 years')$$, 'a null time is no bound');
+SELECT throws_ok('SELECT * FROM pool_monitor_sizing(' || arguments || ')', '22004', message, 'refused: ' || arguments)
+  FROM (VALUES ('wait_target => NULL', '"wait_target" must not be null'),
+               ('percentile => NULL', '"percentile" must not be null')) a (arguments, message);
 SELECT is_empty('SELECT * FROM pool_monitor_sizing(since => ''1 microsecond'')', 'no whole minute is so short');
 
 -- and of pool_monitor_pool_status()

@@ -69,6 +69,22 @@ is( $observer->query(
 		 WHERE s.transactions > a.transactions AND application_name <> 'observer'"),
 	'0', 'nothing is there twice');
 
+# More periods than one call makes: an error that says which step would do
+$observer->query('SELECT pg_sleep(0.1)')
+  until $observer->query("SELECT samples > 11000 FROM pool_monitor_info") eq 't';
+foreach my $function ('history', 'utilization')
+{
+	my ($status, $out, $err) = $node->psql('postgres',
+		"SELECT count(*) FROM pool_monitor_$function(NULL, NULL, '1 microsecond')");
+
+	like($err, qr/^psql:<stdin>:1: ERROR:  "step" makes more than 10000 periods\nHINT:  A step of (\d+) s would do, or a shorter time\.$/,
+		"$function has no end of periods");
+	$err =~ /A step of (\d+ s)/;
+	cmp_ok($observer->query("SELECT count(*) FROM pool_monitor_$function(NULL, NULL, '$1')"), '>', 50, "the step that it names does");
+	cmp_ok($observer->query("SELECT count(*) FROM pool_monitor_$function(now() - interval '1 minute', NULL, '1 microsecond')"),
+		'>', 1000, 'so does a shorter time');
+}
+
 $_->quit foreach ($kept, $session, $observer);
 $node->stop;
 

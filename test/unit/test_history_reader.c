@@ -164,7 +164,7 @@ sum_of(int64 from, int64 to, int64 step_seconds)
 
 	for (int i = 0; i < periods->nperiods; i++)
 	{
-		PmonPeriod *period = &periods->periods[i];
+		PmonPeriod *period = periods->periods[i];
 
 		if (period->id == PMON_SERVER_ID)
 		{
@@ -246,13 +246,13 @@ test_names(void)
 	add_sample(1, 99, 4);
 	add_sample(2, 12, 5);
 	periods = pmon_read_history(AT(0), AT(60), 60 * USECS_PER_SEC, true);
-	ok(periods->nperiods == 4 && periods->periods[0].id == PMON_SERVER_ID &&
-	   strcmp(periods->periods[1].application_name, "<other>") == 0 &&
-	   strcmp(periods->periods[2].application_name, "app 1") == 0 &&
-	   strcmp(periods->periods[3].application_name, "app 2") == 0,
+	ok(periods->nperiods == 4 && periods->periods[0]->id == PMON_SERVER_ID &&
+	   strcmp(periods->periods[1]->application_name, "<other>") == 0 &&
+	   strcmp(periods->periods[2]->application_name, "app 1") == 0 &&
+	   strcmp(periods->periods[3]->application_name, "app 2") == 0,
 	   "the server comes first, then the names in their order; one that is forgotten is <other>");
-	ok(periods->periods[1].samples == 3 && periods->periods[1].maxima[PMON_CONNECTIONS] == 4 &&
-	   periods->periods[1].sums[PMON_CONNECTIONS] == 4, "each with its figures, over all samples");
+	ok(periods->periods[1]->samples == 3 && periods->periods[1]->maxima[PMON_CONNECTIONS] == 4 &&
+	   periods->periods[1]->sums[PMON_CONNECTIONS] == 4, "each with its figures, over all samples");
 }
 
 static void
