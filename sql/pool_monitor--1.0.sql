@@ -648,7 +648,7 @@ CREATE FUNCTION pool_monitor_incidents(
     OUT incident bigint,
     OUT started_at timestamptz,
     OUT ended_at timestamptz,
-    OUT cause text,
+    OUT reason text,
     OUT peak_connections integer,
     OUT peak_at timestamptz,
     OUT rejected bigint,
@@ -668,10 +668,10 @@ COMMENT ON VIEW pool_monitor_incidents IS 'the last 32 times when the server ran
 COMMENT ON COLUMN pool_monitor_incidents.incident IS 'the incident''s number';
 COMMENT ON COLUMN pool_monitor_incidents.started_at IS 'when it started';
 COMMENT ON COLUMN pool_monitor_incidents.ended_at IS 'when the server was healthy again, null while it goes on';
-COMMENT ON COLUMN pool_monitor_incidents.cause IS 'rejection: a login was refused; critical: utilization reached pool_monitor.critical_threshold';
+COMMENT ON COLUMN pool_monitor_incidents.reason IS 'too_many_clients, reserved_slots: a login was refused because the server was full, as in pool_monitor_rejections; critical_threshold: utilization reached pool_monitor.critical_threshold';
 COMMENT ON COLUMN pool_monitor_incidents.peak_connections IS 'the highest number of sessions at once';
 COMMENT ON COLUMN pool_monitor_incidents.peak_at IS 'when that was reached';
-COMMENT ON COLUMN pool_monitor_incidents.rejected IS 'logins refused during the incident';
+COMMENT ON COLUMN pool_monitor_incidents.rejected IS 'logins refused during the incident because the server was full';
 COMMENT ON COLUMN pool_monitor_incidents.top_application IS 'the application that held most connections at the peak';
 
 CREATE FUNCTION pool_monitor_incident_holders(

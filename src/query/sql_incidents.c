@@ -24,6 +24,12 @@ PG_FUNCTION_INFO_V1(pool_monitor_incidents);
 PG_FUNCTION_INFO_V1(pool_monitor_incident_holders);
 PG_FUNCTION_INFO_V1(pool_monitor_rejections);
 
+static const char *const reason_names[PMON_INCIDENT_REASONS] = {
+	"too_many_clients",
+	"reserved_slots",
+	"critical_threshold"
+};
+
 static void
 add_incident_row(FunctionCallInfo fcinfo, const PmonIncident *incident)
 {
@@ -32,8 +38,7 @@ add_incident_row(FunctionCallInfo fcinfo, const PmonIncident *incident)
 	pmon_put_bigint(&row, incident->id);
 	pmon_put_time(&row, incident->started_at);
 	pmon_put_time(&row, incident->ended_at);
-	pmon_put_text(&row, incident->cause == PMON_CAUSE_REJECTION ?
-				  "rejection" : "critical");
+	pmon_put_text(&row, reason_names[incident->reason]);
 	pmon_put_int(&row, incident->peak_connections.value);
 	pmon_put_time(&row, incident->peak_connections.at);
 	pmon_put_bigint(&row, incident->rejected);

@@ -18,7 +18,6 @@
 
 #include "shared/groups.h"
 #include "shared/incidents.h"
-#include "shared/rejections.h"
 #include "shared/settings.h"
 
 #define HEALTHY_SAMPLES		10
@@ -203,7 +202,7 @@ log_start(const PmonIncident *incident)
 {
 	ereport(LOG,
 			(errmsg("connection incident " INT64_FORMAT " started", incident->id),
-			 incident->cause == PMON_CAUSE_REJECTION ?
+			 incident->reason != PMON_INCIDENT_CRITICAL_THRESHOLD ?
 			 errdetail("A login was refused; of %d connections, application \"%s\" holds %d.",
 					   collected->connections, top_application, top_connections) :
 			 errdetail("Utilization reached %d%%; of %d connections, application \"%s\" holds %d.",
@@ -247,7 +246,7 @@ update_peak(PmonIncident *incident)
 }
 
 static void
-open_incident(PmonIncidentCause cause, uint64 rejected)
+open_incident(PmonIncidentReason reason, uint64 rejected)
 {
 	PmonIncident *incident;
 
@@ -263,7 +262,7 @@ open_incident(PmonIncidentCause cause, uint64 rejected)
 	memset(incident, 0, sizeof(*incident));
 	incident->id = pmon_incidents->current;
 	incident->started_at = collected->taken_at;
-	incident->cause = cause;
+	incident->reason = reason;
 	incident->rejected = rejected;
 	pmon_raise_peak(&incident->peak_connections, collected->connections,
 					collected->taken_at);
@@ -327,28 +326,48 @@ update_holders(PmonIncident *incident)
 	LWLockRelease(PmonIncidentLock());
 }
 
-/* Logins refused since this was last asked */
-static uint64
-new_rejections(void)
+void
+pmon_note_rejections(void)
 {
-	uint64		ever = pmon_rejected_ever();
-	uint64		rejected = ever - pmon_incidents->rejected_seen;
+	for (int i = 0; i < PMON_SERVER_REJECT_REASONS; i++)
+		pmon_incidents->rejected_seen[i] = pmon_rejected_ever(i);
+}
 
-	pmon_incidents->rejected_seen = ever;
+/*
+ * Logins that the server refused for being full since this was last asked, and
+ * why: ordinary roles are refused first.
+ */
+static uint64
+new_rejections(PmonIncidentReason *reason)
+{
+	uint64		rejected = 0;
+
+	*reason = PMON_INCIDENT_TOO_MANY_CLIENTS;
+	for (int i = 0; i < PMON_SERVER_REJECT_REASONS; i++)
+	{
+		uint64		ever = pmon_rejected_ever(i);
+		uint64		more = ever - pmon_incidents->rejected_seen[i];
+
+		pmon_incidents->rejected_seen[i] = ever;
+		rejected += more;
+		if (i == PMON_REJECT_RESERVED_SLOTS && more > 0)
+			*reason = PMON_INCIDENT_RESERVED_SLOTS;
+	}
 	return rejected;
 }
 
 void
 pmon_check_rejections(void)
 {
-	uint64		rejected = new_rejections();
+	PmonIncidentReason reason;
+	uint64		rejected = new_rejections(&reason);
 	int64		current = pmon_incidents->current;
 
 	if (rejected == 0)
 		return;
 
 	if (current == 0)
-		open_incident(PMON_CAUSE_REJECTION, rejected);
+		open_incident(reason, rejected);
 	else
 	{
 		LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
@@ -385,7 +404,7 @@ pmon_check_utilization(int connections)
 	if (current == 0)
 	{
 		if (percent >= pmon_critical_threshold)
-			open_incident(PMON_CAUSE_CRITICAL, 0);
+			open_incident(PMON_INCIDENT_CRITICAL_THRESHOLD, 0);
 		return;
 	}
 

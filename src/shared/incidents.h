@@ -3,10 +3,12 @@
  * incidents.h
  *	  When the server ran out of connections, and who held them then.
  *
- * An incident starts with the first login that is refused, or when
- * utilization reaches pool_monitor.critical_threshold.  It ends when
- * utilization has been below pool_monitor.warning_threshold, and no login has
- * been refused, for ten samples and for ten seconds.
+ * An incident starts with the first login that is refused since the server has
+ * no connection left, or when utilization reaches
+ * pool_monitor.critical_threshold.  It ends when utilization has been below
+ * pool_monitor.warning_threshold, and no login has been refused, for ten samples
+ * and for ten seconds.  The limit of a role or a database concerns who has it,
+ * and not the server: it is no incident.
  *
  * The last PMON_MAX_INCIDENTS are kept.  They have a lock of their own,
  * PmonIncidentLock(); only the worker opens and closes incidents.
@@ -16,6 +18,7 @@
 #ifndef PMON_INCIDENTS_H
 #define PMON_INCIDENTS_H
 
+#include "shared/rejections.h"
 #include "shared/shared_state.h"
 #include "shared/status_array.h"
 
@@ -24,11 +27,14 @@
 /* Holders kept of one moment; the smallest are folded when there are more */
 #define PMON_MAX_HOLDERS		200
 
-typedef enum PmonIncidentCause
+typedef enum PmonIncidentReason
 {
-	PMON_CAUSE_REJECTION,
-	PMON_CAUSE_CRITICAL
-} PmonIncidentCause;
+	PMON_INCIDENT_TOO_MANY_CLIENTS,
+	PMON_INCIDENT_RESERVED_SLOTS,
+	PMON_INCIDENT_CRITICAL_THRESHOLD
+} PmonIncidentReason;
+
+#define PMON_INCIDENT_REASONS	(PMON_INCIDENT_CRITICAL_THRESHOLD + 1)
 
 /* Sessions that have all of the first six in common */
 typedef struct PmonHolder
@@ -57,7 +63,7 @@ typedef struct PmonIncident
 	int64		id;				/* 0: an unused place */
 	TimestampTz started_at;
 	TimestampTz ended_at;		/* 0: it goes on */
-	int			cause;			/* a PmonIncidentCause */
+	int			reason;			/* a PmonIncidentReason */
 	PmonPeak	peak_connections;
 	uint64		rejected;
 	char		top_application[NAMEDATALEN];	/* held most at its peak */
@@ -69,7 +75,8 @@ typedef struct PmonIncidents
 {
 	int64		last_id;
 	int64		current;		/* the id of the one that goes on, or 0 */
-	uint64		rejected_seen;	/* rejections in all, when last looked */
+	uint64		rejected_seen[PMON_SERVER_REJECT_REASONS];	/* in all, when last
+															 * looked */
 	TimestampTz healthy_since;	/* 0: not healthy */
 	int			healthy_samples;
 	PmonIncident incidents[PMON_MAX_INCIDENTS];
@@ -92,7 +99,8 @@ extern LWLock *PmonIncidentLock(void);
 extern void pmon_incidents_init(void);
 
 /*
- * Open an incident if a login was refused since this was last called.  Called
+ * Open an incident if a login was refused since this was last called, because
+ * the server is full.  Called
  * by the worker whenever it is woken.
  */
 extern void pmon_check_rejections(void);
@@ -102,6 +110,9 @@ extern void pmon_check_rejections(void);
  * sessions.  Called by the worker after each sample.
  */
 extern void pmon_check_utilization(int connections);
+
+/* Take all refused logins to be seen.  For server start. */
+extern void pmon_note_rejections(void);
 
 /*
  * Copy an incident, palloc'd; NULL when it is not kept.  Takes the incident

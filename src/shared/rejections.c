@@ -53,6 +53,10 @@
 #define DRAW_ATTEMPTS		100
 #define PASS_OVER_AFTER		INT64CONST(1000000) /* microseconds */
 
+/* A limit is news again when nobody was refused for it for so long */
+#define LIMIT_PAUSE			(10 * 60 * USECS_PER_SEC)
+#define LIMITS_AT_ONCE		32
+
 /* The states of an entry for position p and reason r; positions start at 0 */
 #define STATES				(1 + 2 * PMON_REJECT_REASONS)
 #define FREE(p)				((uint64) (p) * STATES)
@@ -194,7 +198,7 @@ count_rejection(const Port *port, PmonRejectReason reason)
 	TimestampTz now = GetCurrentTimestamp();
 	Latch	   *worker_latch;
 
-	pg_atomic_fetch_add_u64(&pmon_queue->ever, 1);
+	pg_atomic_fetch_add_u64(&pmon_queue->ever[reason], 1);
 	pg_atomic_write_u64(&pmon_queue->last_at, (uint64) now);
 	if (!enqueue(port, reason, now))
 		pg_atomic_fetch_add_u64(&pmon_queue->dropped[reason], 1);
@@ -234,10 +238,12 @@ init_queue(void)
 {
 	pg_atomic_init_u64(&pmon_queue->next, 0);
 	pg_atomic_init_u64(&pmon_queue->folded, 0);
-	pg_atomic_init_u64(&pmon_queue->ever, 0);
 	pg_atomic_init_u64(&pmon_queue->last_at, 0);
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
+	{
+		pg_atomic_init_u64(&pmon_queue->ever[i], 0);
 		pg_atomic_init_u64(&pmon_queue->dropped[i], 0);
+	}
 	for (int i = 0; i < PMON_QUEUE_SIZE; i++)
 		pg_atomic_init_u64(&pmon_queue->entries[i].state, FREE(i));
 }
@@ -271,6 +277,9 @@ remove_rejection(PmonRejection *rejection)
 	hash_search(rejection_hash, &rejection->key, HASH_REMOVE, NULL);
 	rejection->in_use = false;
 	pmon_queue->nrejections--;
+	if (rejection->news)
+		pmon_queue->nnews--;
+	rejection->news = false;
 }
 
 /* Make room by counting the least recent rejection as dropped. */
@@ -327,6 +336,89 @@ add_rejections(const PmonRejectionKey *key, uint64 rejected, TimestampTz at)
 	rejection->last_at = Max(rejection->last_at, at);
 }
 
+/* The role or the database whose limit a rejection is about, or NULL */
+static const char *
+limited_name(const PmonRejectionKey *key)
+{
+	switch (key->reason)
+	{
+		case PMON_REJECT_ROLE_LIMIT:
+			return key->usename;
+		case PMON_REJECT_DATABASE_LIMIT:
+			return key->datname;
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * Has this limit not been reached for long?  Wants the lock.  Whatever names a
+ * client makes up, this is about one that the server knows.
+ */
+static bool
+is_news(const PmonRejectionKey *key, TimestampTz at)
+{
+	const char *name = limited_name(key);
+
+	if (name == NULL)
+		return false;
+	for (int i = 0; i < PMON_MAX_REJECTIONS; i++)
+	{
+		const PmonRejection *other = &pmon_rejections[i];
+
+		if (other->in_use && other->key.reason == key->reason &&
+			at - other->last_at < LIMIT_PAUSE &&
+			strcmp(limited_name(&other->key), name) == 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+mark_news(const PmonRejectionKey *key)
+{
+	RejectionHashEntry *entry = hash_search(rejection_hash, key, HASH_FIND, NULL);
+
+	if (!pmon_rejections[entry->place].news)
+		pmon_queue->nnews++;
+	pmon_rejections[entry->place].news = true;
+}
+
+static void
+log_limit(const PmonRejectionKey *key)
+{
+	ereport(LOG,
+			(key->reason == PMON_REJECT_ROLE_LIMIT ?
+			 errmsg("role \"%s\" has reached its connection limit", key->usename) :
+			 errmsg("database \"%s\" has reached its connection limit", key->datname),
+			 errdetail("A login of role \"%s\" to database \"%s\" as application \"%s\" was refused.",
+					   key->usename, key->datname, key->application_name)));
+}
+
+void
+pmon_log_limits(void)
+{
+	PmonRejectionKey keys[LIMITS_AT_ONCE];
+	int			n = 0;
+
+	if (*((volatile int *) &pmon_queue->nnews) == 0)
+		return;
+
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	for (int i = 0; i < PMON_MAX_REJECTIONS && n < LIMITS_AT_ONCE; i++)
+	{
+		if (!pmon_rejections[i].news)
+			continue;
+		keys[n++] = pmon_rejections[i].key;
+		pmon_rejections[i].news = false;
+		pmon_queue->nnews--;
+	}
+	LWLockRelease(PmonLock());
+
+	for (int i = 0; i < n; i++)
+		log_limit(&keys[i]);
+}
+
 /*
  * A name that was cut to what fits ends before the character that was cut in
  * two.  That is for UTF-8, in which the names of a refused login mostly are.
@@ -355,6 +447,7 @@ static void
 take_entry(const PmonQueuedRejection *entry, PmonRejectReason reason)
 {
 	PmonRejectionKey key;
+	bool		news;
 
 	memcpy(&key, &entry->key, sizeof(key));
 	key.datname[NAMEDATALEN - 1] = '\0';
@@ -364,7 +457,10 @@ take_entry(const PmonQueuedRejection *entry, PmonRejectReason reason)
 	drop_half_character(key.usename);
 	drop_half_character(key.application_name);
 	key.reason = reason;
+	news = is_news(&key, entry->at);
 	add_rejections(&key, 1, entry->at);
+	if (news)
+		mark_news(&key);
 }
 
 /* Has the entry that is next in line been unpublished for too long? */
@@ -484,9 +580,19 @@ pmon_rejected(void)
 }
 
 uint64
-pmon_rejected_ever(void)
+pmon_rejected_ever(PmonRejectReason reason)
 {
-	return pg_atomic_read_u64(&pmon_queue->ever);
+	return pg_atomic_read_u64(&pmon_queue->ever[reason]);
+}
+
+uint64
+pmon_all_rejected_ever(void)
+{
+	uint64		rejected = 0;
+
+	for (int i = 0; i < PMON_REJECT_REASONS; i++)
+		rejected += pmon_rejected_ever(i);
+	return rejected;
 }
 
 TimestampTz

@@ -25,6 +25,9 @@ typedef enum PmonRejectReason
 
 #define PMON_REJECT_REASONS		(PMON_REJECT_ROLE_LIMIT + 1)
 
+/* The first of these say that the server is full */
+#define PMON_SERVER_REJECT_REASONS	(PMON_REJECT_RESERVED_SLOTS + 1)
+
 /* Names as the client sent them: they need not exist.  Padded with zeroes. */
 typedef struct PmonRejectionKey
 {
@@ -41,6 +44,7 @@ typedef struct PmonRejection
 {
 	PmonRejectionKey key;
 	bool		in_use;
+	bool		news;			/* the log is to tell of this limit */
 	uint64		rejected;
 	TimestampTz last_at;
 } PmonRejection;
@@ -60,9 +64,10 @@ typedef struct PmonRejectionQueue
 								 * PmonLock() */
 	TimestampTz stuck_since;	/* first seen unpublished; under PmonLock() */
 	int			nrejections;	/* places in use; under PmonLock() */
+	int			nnews;			/* how many are news; likewise */
 
 	/* all that were seen; no reset lowers this */
-	pg_atomic_uint64 ever;
+	pg_atomic_uint64 ever[PMON_REJECT_REASONS];
 
 	/* those that stand under a name, under PmonLock(), and those that do not */
 	uint64		named[PMON_REJECT_REASONS];
@@ -114,8 +119,19 @@ extern void pmon_count_rejected(uint64 *rejected);
 extern uint64 pmon_rejected(void);
 extern TimestampTz pmon_last_rejected_at(void);
 
-/* All logins refused that the server knows of: no reset lowers this. */
-extern uint64 pmon_rejected_ever(void);
+/*
+ * All logins refused for that reason that the server knows of, or for any of
+ * them: no reset lowers this.
+ */
+extern uint64 pmon_rejected_ever(PmonRejectReason reason);
+extern uint64 pmon_all_rejected_ever(void);
+
+/*
+ * Tell the server log of roles and databases whose limit has been reached: once,
+ * and again when none of their logins was refused for ten minutes.  Called by
+ * the worker whenever it is woken.  Takes PmonLock() where there is news.
+ */
+extern void pmon_log_limits(void);
 
 /*
  * Forget the rejections of one application (NULL: of all).  Wants PmonLock()

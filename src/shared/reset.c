@@ -36,7 +36,7 @@ reset_counters(const char *application_name, TimestampTz now)
 
 		/* what was counted before will be in no minute */
 		pmon->sampled_terminated = pg_atomic_read_u64(&pmon->terminated_ever);
-		pmon->sampled_rejected = pmon_rejected_ever();
+		pmon->sampled_rejected = pmon_all_rejected_ever();
 		pg_atomic_fetch_add_u32(&pmon->resets, 1);
 	}
 	LWLockRelease(PmonLock());

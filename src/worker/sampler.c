@@ -260,7 +260,7 @@ pmon_take_sample(uint64 missed)
 	sample.at = GetCurrentTimestamp();
 	sample.max_connections = MaxConnections;
 	sample.ordinary_slots = pmon_ordinary_slots();
-	sample.rejected = pmon_rejected_ever();
+	sample.rejected = pmon_all_rejected_ever();
 	sample.terminated = pg_atomic_read_u64(&pmon->terminated_ever);
 	count_sessions();
 

@@ -153,7 +153,7 @@ fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot,
 		header->dropped[snapshot->rejections[i].key.reason] -= snapshot->rejections[i].rejected;
 	header->last_rejected_at = pmon_last_rejected_at();
 	header->terminated = pg_atomic_read_u64(&pmon->terminated);
-	header->unsampled_rejected = PmonUnsampled(pmon_rejected_ever(), pmon->sampled_rejected);
+	header->unsampled_rejected = PmonUnsampled(pmon_all_rejected_ever(), pmon->sampled_rejected);
 	header->unsampled_terminated =
 		PmonUnsampled(pg_atomic_read_u64(&pmon->terminated_ever),
 					  pmon->sampled_terminated);
@@ -479,7 +479,7 @@ restore_server(const FileHeader *header)
 	pg_atomic_write_u64(&pmon->terminated, header->terminated);
 
 	/* what no sample has seen yet is for the first one to come */
-	pg_atomic_write_u64(&pmon_queue->ever, header->unsampled_rejected);
+	pg_atomic_write_u64(&pmon_queue->ever[0], header->unsampled_rejected);
 	pg_atomic_write_u64(&pmon->terminated_ever, header->unsampled_terminated);
 }
 
@@ -578,6 +578,7 @@ static bool
 check_incident(const FileHeader *header, const PmonIncident *incident)
 {
 	return incident->id > 0 && incident->id <= header->last_incident &&
+		incident->reason >= 0 && incident->reason < PMON_INCIDENT_REASONS &&
 		is_terminated(incident->top_application) &&
 		check_holders(&incident->at_start) && check_holders(&incident->at_peak);
 }
@@ -589,7 +590,7 @@ restore_incidents(const FileHeader *header, Reader *reader)
 	const PmonIncident *saved = take(reader, sizeof(PmonIncident) * header->incidents);
 
 	pmon_incidents->last_id = header->last_incident;
-	pmon_incidents->rejected_seen = pmon_rejected_ever();
+	pmon_note_rejections();
 	for (int i = 0; i < header->incidents; i++)
 	{
 		PmonIncident *incident;

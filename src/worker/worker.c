@@ -209,6 +209,7 @@ pmon_worker_main(Datum main_arg)
 		}
 		pmon_fold_rejections();
 		pmon_check_rejections();
+		pmon_log_limits();
 		pmon_collect_answers();
 	}
 

@@ -590,7 +590,7 @@ go_on(TimestampTz now)
 	}
 	LWLockRelease(PmonLock());
 
-	pg_atomic_fetch_add_u64(&pmon_queue->ever, 1);
+	pg_atomic_fetch_add_u64(&pmon_queue->ever[0], 1);
 	pmon_check_rejections();
 	require(pmon_incidents->current > 0, "no incident");
 	pmon_check_utilization(SESSIONS);
@@ -930,7 +930,7 @@ make_records(void)
 	pmon_restore_termination(&termination);
 	termination.outcome = PMON_OUTCOME_SPARED;
 	pmon_restore_termination(&termination);
-	pg_atomic_write_u64(&pmon_queue->ever, 7);
+	pg_atomic_write_u64(&pmon_queue->ever[0], 7);
 }
 
 static void
@@ -979,7 +979,7 @@ write_seeds(const char *folder)
 	save_seed(folder, "full");
 
 	new_memory();
-	pg_atomic_write_u64(&pmon_queue->ever, 7);
+	pg_atomic_write_u64(&pmon_queue->ever[0], 7);
 	pmon_check_rejections();
 	save_seed(folder, "incident");
 }

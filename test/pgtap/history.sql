@@ -35,7 +35,7 @@ SELECT results_eq($$SELECT * FROM pg_temp.results('pool_monitor_chart(text, inte
     'application_name text', 'minimum integer', 'average double precision', 'maximum integer', 'chart text'],
     'pool_monitor_chart() has its columns');
 SELECT columns_are('pool_monitor_incidents', ARRAY[
-    'incident', 'started_at', 'ended_at', 'cause', 'peak_connections', 'peak_at', 'rejected', 'top_application'],
+    'incident', 'started_at', 'ended_at', 'reason', 'peak_connections', 'peak_at', 'rejected', 'top_application'],
     'pool_monitor_incidents has its columns');
 
 -- Something to look at

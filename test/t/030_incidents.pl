@@ -101,8 +101,8 @@ $_->quit foreach @web, @batch;
 becomes_true('SELECT connections = 1 FROM pool_monitor_status', 'the server is empty again');
 is($observer->query('SELECT samples FROM pool_monitor_info'), '1', 'no sample saw any of it');
 
-is( incident('cause, rejected, top_application, ended_at IS NULL', 1),
-	'rejection|1|web|t', 'the incident has its cause and the application that held most');
+is( incident('reason, rejected, top_application, ended_at IS NULL', 1),
+	'reserved_slots|1|web|t', 'the incident has its reason and the application that held most');
 is( incident("started_at BETWEEN '$before' AND clock_timestamp() AND started_at = peak_at", 1),
 	't', 'and the time');
 like(incident('peak_connections', 1), qr/^1[01]$/, 'and the number of connections');
@@ -128,6 +128,14 @@ is($observer->query("SELECT pool_monitor_health() -> 'current_incident'"), '1', 
 ok($node->wait_for_log(qr/LOG:  connection incident 1 started\n.*DETAIL:  A login was refused; of 1[01] connections, application "web" holds 6\./),
 	'the server log has a line at the start');
 
+# The limits of a role and of a database are not the server's
+is(refused(user => 'nobody', appname => 'refused'), '53300', 'a role is at its limit') foreach 1 .. 2;
+is(refused(user => 'joe', dbname => 'closed', appname => 'refused'), '53300', 'a database is at its limit');
+becomes_true('SELECT rejected = 4 FROM pool_monitor_status', 'they are counted');
+is(incident('rejected', 1), '1', 'but not in the incident');
+is($observer->query("SELECT string_agg(reason || ' ' || rejected, ', ' ORDER BY reason) FROM pool_monitor_rejections"),
+	'database_limit 1, reserved_slots 1, role_limit 2', 'each under its own reason');
+
 # A higher peak, as sampled
 my @admin = clients(4, 'admin', user => $superuser);
 push @admin, clients(7, 'admin', user => $superuser);
@@ -142,10 +150,9 @@ is( $observer->query(q{
 		  JOIN pool_monitor_incident_holders() USING (incident) WHERE moment = 'peak' LIMIT 1}),
 	't', 'the peak is dated');
 
-# More rejections in the same incident, from other causes
-is(refused(user => 'nobody', appname => 'refused'), '53300', 'a role is at its limit') foreach 1 .. 2;
-is(refused(user => 'joe', dbname => 'closed', appname => 'refused'), '53300', 'a database is at its limit');
-becomes_true('SELECT rejected = 4 FROM pool_monitor_incidents', 'they count in the incident that goes on');
+# More rejections in the same incident
+is(refused(user => 'joe', appname => 'refused'), '53300', 'no slot at all is left');
+becomes_true('SELECT rejected = 2 FROM pool_monitor_incidents', 'what the server refused counts in the incident that goes on');
 
 # The end.  The last client to go is the one that makes it healthy: below 80%.
 $_->quit foreach splice(@admin, 0, 4);
@@ -159,7 +166,7 @@ is(incident("ended_at >= '$healthy'::timestamptz + '10 s'", 1), 't', 'not before
 is(incident("ended_at < '$healthy'::timestamptz + '20 s'", 1), 't', 'and not long after');
 is($observer->query('SELECT current_incident IS NULL FROM pool_monitor_status'), 't', 'there is no current incident');
 is($observer->query("SELECT pool_monitor_health() -> 'current_incident'"), 'null', 'health has none either');
-ok($node->wait_for_log(qr/LOG:  connection incident 1 ended\n.*DETAIL:  It lasted \d+\.\d s, with at most 12 connections, most of them of application "admin", and 4 logins refused\./),
+ok($node->wait_for_log(qr/LOG:  connection incident 1 ended\n.*DETAIL:  It lasted \d+\.\d s, with at most 12 connections, most of them of application "admin", and 2 logins refused\./),
 	'the server log has a line at the end');
 
 # By utilization.  No sample between those that we cause.
@@ -170,8 +177,8 @@ becomes_true("SELECT samples > $samples + 2 FROM pool_monitor_info", 'utilizatio
 is($observer->query('SELECT count(*) FROM pool_monitor_incidents'), '1', 'which makes no incident');
 push @slow, clients(1, 'slow');
 becomes_true('SELECT count(*) = 2 FROM pool_monitor_incidents', 'at the critical threshold there is one');
-is( incident('cause, rejected, top_application, peak_connections', 2),
-	'critical|0|slow|6', 'with its cause, and nothing refused');
+is( incident('reason, rejected, top_application, peak_connections', 2),
+	'critical_threshold|0|slow|6', 'with its reason, and nothing refused');
 # the last one may have been on its way in
 is( $observer->query(q{
 		SELECT sum(connections), sum(connections) FILTER (WHERE application_name = 'slow') IN (4, 5)
@@ -190,26 +197,48 @@ $_->quit foreach @slow;
 
 # Limits of roles and databases, on a server that is nearly empty; and resets
 set_and_reload('pool_monitor.sample_interval' => '1h');
+becomes_true('SELECT connections = 1 FROM pool_monitor_status', 'the server is empty once more');
 $observer->query('SELECT pool_monitor_reset()');
 is($observer->query('SELECT count(*) FROM pool_monitor_incidents'), '0', 'a reset forgets all incidents');
 is($observer->query('SELECT count(*) FROM pool_monitor_incident_holders()'), '0', 'and their holders');
 is($observer->query('SELECT current_incident IS NULL FROM pool_monitor_status'), 't', 'and the current one');
 ok($node->wait_for_log(qr/LOG:  connection incident 2 ended by a reset of the statistics\n.*DETAIL:  It lasted \d+\.\d s, with at most 6 connections, most of them of application "slow", and 0 logins refused\./),
 	'whose end is in the server log');
-is(refused(user => 'nobody', appname => 'refused'), '53300', 'a role is at its limit');
+my $log = -s $node->logfile;
+is(refused(user => 'nobody', appname => "refused $_"), '53300', 'a role is at its limit') foreach 1 .. 40;
+is(refused(user => 'joe', dbname => 'closed', appname => 'refused'), '53300', 'a database is at its limit');
+becomes_true('SELECT rejected = 41 FROM pool_monitor_status', 'all of them are counted');
+
+# logged and checked by then, since the worker is woken by each
+ok($node->wait_for_log(qr/LOG:  database "closed" has reached its connection limit\n.*DETAIL:  A login of role "joe" to database "closed" as application "refused" was refused\./),
+	'the log tells of the limit of the database');
+is(() = slurp_file($node->logfile, $log) =~ /LOG:  role "nobody" has reached its connection limit\n/g,
+	1, 'and once of that of the role, whatever the application');
+is($observer->query('SELECT count(*) FROM pool_monitor_incidents'), '0', 'neither is an incident of the server');
+
+# until_refused(): fills the server, and has one more turned away
+sub until_refused
+{
+	my @all = clients(9, 'full');
+	my $answer = refused(user => 'joe', appname => 'refused');
+
+	$_->quit foreach @all;
+	return $answer;
+}
+
+is(until_refused(), '53300', 'the server is full');
 becomes_true('SELECT count(*) = 1 FROM pool_monitor_incidents', 'that is an incident');
-is( $observer->query('SELECT incident, cause, rejected FROM pool_monitor_incidents'),
-	'3|rejection|1', 'whose number is new');
+is($observer->query('SELECT incident, reason, rejected FROM pool_monitor_incidents'),
+	'3|reserved_slots|1', 'whose number is new');
 $observer->query("SELECT pool_monitor_reset('refused')");
 is($observer->query('SELECT count(*) FROM pool_monitor_incidents'), '1', "a reset of one application's counters leaves it alone");
-is(refused(user => 'joe', dbname => 'closed', appname => 'refused'), '53300', 'a database is at its limit');
+becomes_true('SELECT connections = 1 FROM pool_monitor_status', 'the server is empty');
+is(until_refused(), '53300', 'the server is full');
 becomes_true('SELECT rejected = 2 FROM pool_monitor_incidents',
 	'the first login refused after the reset of its application counts');
+becomes_true('SELECT connections = 1 FROM pool_monitor_status', 'the server is empty');
 $observer->query('SELECT pool_monitor_reset()');
-is(refused(user => 'joe', dbname => 'closed', appname => 'refused'), '53300', 'a database is at its limit');
-becomes_true('SELECT count(*) = 1 FROM pool_monitor_incidents', 'that is an incident');
-$observer->query('SELECT pool_monitor_reset()');
-is(refused(user => 'nobody', appname => 'refused'), '53300', 'a role is at its limit');
+is(until_refused(), '53300', 'the server is full');
 becomes_true('SELECT count(*) = 1 FROM pool_monitor_incidents',
 	'the first login refused after a reset of all opens an incident');
 
@@ -219,7 +248,7 @@ for (1 .. 33)
 	$observer->quit;
 	$node->restart;
 	$observer = PoolMonitor::session($node, appname => 'observer');
-	refused(user => 'nobody', appname => 'refused');
+	until_refused();
 	$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM pool_monitor_incidents WHERE ended_at IS NULL')
 	  || die 'there is no incident';
 }

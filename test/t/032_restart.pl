@@ -52,7 +52,8 @@ sub work
 	PoolMonitor::wait_until($node,
 		"SELECT peak_checked_out >= 4 FROM pool_monitor_applications WHERE application_name = 'work'",
 		'a sample saw all that were checked out');
-	PoolMonitor::Wire->new($node, silent => 1, user => 'nobody', appname => 'refused')->log_in foreach 1 .. 3;
+	PoolMonitor::Wire->new($node, silent => 1, user => 'nobody', appname => 'refused')->log_in foreach 1 .. 2;
+	PoolMonitor::Wire::fill($node, user => 'joe', appname => 'refused');
 	$_->query('COMMIT') foreach @clients;
 	$clients[0]->drop;
 	$_->quit foreach @clients[ 1 .. 3 ];
@@ -72,7 +73,7 @@ sub figures
 		SELECT * FROM pool_monitor_rejections ORDER BY 1, 2, 3;
 		SELECT rejected, last_rejected_at, stats_reset FROM pool_monitor_status;
 		SELECT groups_evicted FROM pool_monitor_info;
-		SELECT incident, started_at, cause, rejected FROM pool_monitor_incidents ORDER BY 1;
+		SELECT incident, started_at, reason, rejected FROM pool_monitor_incidents ORDER BY 1;
 		SELECT * FROM pool_monitor_incident_holders() WHERE moment = 'start' AND application_name = 'work' ORDER BY 8;
 		SELECT application_name, connections_max, checked_out_max FROM pool_monitor_history(NULL, NULL, '100000 days')
 		 WHERE application_name = 'work'});

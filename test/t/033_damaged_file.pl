@@ -19,7 +19,7 @@ pool_monitor.sample_interval = 20ms
 pool_monitor.save_interval = 1h});
 my $folder = $node->data_dir . '/pg_stat';
 my $file = "$folder/pool_monitor.stat";
-$node->safe_psql('postgres', 'CREATE ROLE joe LOGIN; CREATE ROLE nobody LOGIN CONNECTION LIMIT 0');
+$node->safe_psql('postgres', 'CREATE ROLE joe LOGIN; CREATE ROLE filler LOGIN');
 
 sub value
 {
@@ -44,7 +44,7 @@ my $known = q{
 		(SELECT count(*) FROM pool_monitor_incidents), rejected FROM pool_monitor_status};
 
 work('work');
-PoolMonitor::Wire->new($node, silent => 1, user => 'nobody', appname => 'refused')->log_in;
+PoolMonitor::Wire::fill($node, user => 'filler', appname => 'refused');
 PoolMonitor::wait_until($node, 'SELECT count(*) = 1 FROM pool_monitor_incidents', 'there is an incident');
 is(value($known), '1|1|1|1', 'there is something to lose');
 $node->stop;

@@ -134,7 +134,7 @@ foreach my $hours (2, 0, -3, 5, -1000, 1000, 0)
 	my $before = $observer->query('SELECT samples FROM pool_monitor_info');
 
 	# An incident is open while that happens
-	PoolMonitor::Wire->new($node, silent => 1, user => 'nobody', appname => 'refused')->log_in;
+	PoolMonitor::Wire::fill($node, user => 'joe', appname => 'refused');
 	holds('SELECT current_incident IS NOT NULL FROM pool_monitor_status', "$label: an incident goes on");
 	set_clock($hours);
 	ok($node->wait_for_log(qr/LOG:  the system clock was set $direction by /, $log) > 0, 'that the clock was set is in the log');

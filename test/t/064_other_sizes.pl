@@ -44,7 +44,9 @@ foreach my $n (1 .. 30)
 		'all were sampled') if $n == 30;
 	$_->quit foreach @clients;
 }
-PoolMonitor::Wire->new($node, silent => 1, user => 'nobody', appname => 'refused')->log_in foreach 1 .. 3;
+PoolMonitor::Wire->new($node, silent => 1, user => 'nobody', appname => 'refused')->log_in foreach 1 .. 2;
+PoolMonitor::Wire::fill($node, user => 'joe', appname => 'refused');
+PoolMonitor::wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE usename = 'joe'", 'they have left');
 PoolMonitor::wait_until($node, q{
 	SELECT count(*) = 1 FROM pool_monitor_incidents, pool_monitor_utilization(NULL, NULL, '100000 days') u WHERE u.rejected = 3}, 'logins were refused');
 

@@ -270,6 +270,9 @@ is( $observer->query(q{
 		WHERE application_name !~ '^[ -~]*$'}),
 	'0', 'an application is printable wherever it shows');
 
+PoolMonitor::Wire::fill($with, user => 'joe', appname => $names[0]);
+PoolMonitor::wait_until($with, 'SELECT count(*) > 0 FROM pool_monitor_incidents', 'there is an incident');
+
 # The log: a line starts with the prefix or, where it goes on, with a tab
 my $log = slurp_file($with->logfile);
 ok($log =~ /LOG:  terminated session with PID/ && $log =~ /LOG:  connection incident/, 'the log tells of our deeds');

@@ -137,7 +137,7 @@ run(admin, 'GRANT pg_monitor TO grafana')
 run(admin, 'CREATE ROLE customer LOGIN CONNECTION LIMIT 12')
 CHANGED = {
     'pools': "'shop_api: application=shop_api-* size=3 overflow=2; workers: application=\"celery worker\" size=4; other: user=nobody size=2'",
-    'leak_threshold': "'3s'", 'sample_interval': "'100ms'"}
+    'leak_threshold': "'3s'", 'sample_interval': "'100ms'", 'warning_threshold': '15', 'critical_threshold': '20'}
 for setting, value in CHANGED.items():
     run(admin, f'ALTER SYSTEM SET pool_monitor.{setting} = {value}')
 run(admin, 'SELECT pg_reload_conf()')
@@ -175,6 +175,10 @@ wait_until(lambda: run(database, "SELECT count(*) = 4 FROM pool_monitor_leaks WH
 wait_until(lambda: run(database, "SELECT count(*) > 10 FROM pool_monitor_history(now() - interval '1 min', now(), '100 ms') WHERE application_name = 'shop_api-0'").fetchone()[0],
            'there is a history')
 wait_until(lambda: run(database, 'SELECT count(*) > 0 FROM pool_monitor_incidents').fetchone()[0], 'there is an incident')
+for setting in 'warning_threshold', 'critical_threshold':
+    run(admin, f'ALTER SYSTEM RESET pool_monitor.{setting}')
+run(admin, 'SELECT pg_reload_conf()')
+wait_until(lambda: run(database, "SELECT status = 'healthy' FROM pool_monitor_status").fetchone()[0], 'by the usual thresholds all is well')
 
 
 def sized():

@@ -75,6 +75,26 @@ sub new
 	return $self;
 }
 
+# fill(NODE, %opts): logs in until the server is full and refuses one; then all of
+# them leave.  Returns the SQLSTATE of the refusal.
+sub fill
+{
+	my ($node, %opts) = @_;
+	my @all;
+	my $result;
+
+	while (@all < 1000)
+	{
+		my $client = __PACKAGE__->new($node, silent => 1, %opts);
+
+		$result = $client->log_in;
+		last unless $result->{ready};
+		push @all, $client;
+	}
+	$_->quit foreach @all;
+	return $result->{sqlstate};
+}
+
 # log_in(): sends the start-up message; the result as of wait_ready()
 sub log_in
 {
