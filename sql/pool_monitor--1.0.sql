@@ -437,6 +437,7 @@ CREATE FUNCTION pool_monitor_pools(
     OUT pool_size integer,
     OUT max_overflow integer,
     OUT instances integer,
+    OUT instances_seen integer,
     OUT capacity bigint,
     OUT total_connections integer,
     OUT checked_in integer,
@@ -468,6 +469,7 @@ COMMENT ON COLUMN pool_monitor_pools.client_addr IS 'network that the client is 
 COMMENT ON COLUMN pool_monitor_pools.pool_size IS 'connections that each instance keeps, null: a mere policy';
 COMMENT ON COLUMN pool_monitor_pools.max_overflow IS 'connections that each instance opens beyond pool_size';
 COMMENT ON COLUMN pool_monitor_pools.instances IS 'processes that each hold such a pool';
+COMMENT ON COLUMN pool_monitor_pools.instances_seen IS 'different client addresses of its sessions now: instances that share a host, or a Unix socket, count as one';
 COMMENT ON COLUMN pool_monitor_pools.capacity IS '(pool_size + max_overflow) * instances';
 COMMENT ON COLUMN pool_monitor_pools.total_connections IS 'sessions now';
 COMMENT ON COLUMN pool_monitor_pools.checked_in IS 'sessions that wait for a statement, outside of a transaction';
@@ -477,7 +479,7 @@ COMMENT ON COLUMN pool_monitor_pools.invalid IS 'sessions that ended abandoned, 
 COMMENT ON COLUMN pool_monitor_pools.peak_checked_out IS 'the highest number checked out at once, as sampled; null unless preloaded';
 COMMENT ON COLUMN pool_monitor_pools.ended_checked_out IS 'sessions that pool_monitor ended in a transaction, which the client''s pool had out: there they stay checked out until the application returns them; since pool_monitor_status.stats_reset; null unless preloaded';
 COMMENT ON COLUMN pool_monitor_pools.utilization IS 'checked_out divided by capacity';
-COMMENT ON COLUMN pool_monitor_pools.status IS 'exhausted: checked_out has reached capacity; overflow: more sessions than pool_size * instances; else healthy; null for a mere policy';
+COMMENT ON COLUMN pool_monitor_pools.status IS 'exhausted: checked_out has reached capacity; oversized: more sessions than capacity, so that there are more instances than declared, or larger ones; overflow: more sessions than pool_size * instances; else healthy; null for a mere policy';
 COMMENT ON COLUMN pool_monitor_pools.idle_timeout IS 'the pool''s own limit, 0: never, null: the setting pool_monitor.idle_timeout';
 COMMENT ON COLUMN pool_monitor_pools.idle_in_transaction_timeout IS 'the pool''s own limit, 0: never, null: the setting pool_monitor.idle_in_transaction_timeout';
 COMMENT ON COLUMN pool_monitor_pools.max_lifetime IS 'the pool''s own limit, 0: never, null: the setting pool_monitor.max_lifetime';
@@ -501,7 +503,7 @@ CREATE VIEW pool_monitor_capacity AS
 COMMENT ON VIEW pool_monitor_capacity IS 'whether all declared pools together fit the server, in one row';
 COMMENT ON COLUMN pool_monitor_capacity.max_connections IS 'the setting max_connections';
 COMMENT ON COLUMN pool_monitor_capacity.reserved_connections IS 'slots that ordinary roles can not use';
-COMMENT ON COLUMN pool_monitor_capacity.declared_capacity IS 'the capacities of all declared pools together';
+COMMENT ON COLUMN pool_monitor_capacity.declared_capacity IS 'the connections that the declared pools need together: of each its capacity, or its sessions now where they are more';
 COMMENT ON COLUMN pool_monitor_capacity.undeclared_connections IS 'sessions now that are in no declared pool with a size';
 COMMENT ON COLUMN pool_monitor_capacity.headroom IS 'slots for ordinary roles, less declared_capacity and undeclared_connections; below 0: there can be too few';
 COMMENT ON COLUMN pool_monitor_capacity.oversubscribed IS 'whether the declared pools together can open more than the slots for ordinary roles';

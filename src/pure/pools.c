@@ -133,6 +133,12 @@ pmon_pool_overflow(const PmonPool *pool, int64 total)
 	return Max(total - (int64) pool->size * Max(pool->instances, 0), 0);
 }
 
+int64
+pmon_pool_claim(const PmonPool *pool, int64 total)
+{
+	return pool->size < 0 ? 0 : Max(pmon_pool_capacity(pool), total);
+}
+
 PmonPoolStatus
 pmon_pool_status(const PmonPool *pool, int64 checked_out, int64 total)
 {
@@ -140,6 +146,8 @@ pmon_pool_status(const PmonPool *pool, int64 checked_out, int64 total)
 
 	if (capacity >= 0 && checked_out >= capacity)
 		return PMON_POOL_EXHAUSTED;
+	if (capacity >= 0 && total > capacity)
+		return PMON_POOL_OVERSIZED;
 	if (pmon_pool_overflow(pool, total) > 0)
 		return PMON_POOL_OVERFLOW;
 	return PMON_POOL_HEALTHY;
@@ -152,6 +160,8 @@ pmon_pool_status_name(PmonPoolStatus status)
 	{
 		case PMON_POOL_OVERFLOW:
 			return "overflow";
+		case PMON_POOL_OVERSIZED:
+			return "oversized";
 		case PMON_POOL_EXHAUSTED:
 			return "exhausted";
 		case PMON_POOL_HEALTHY:

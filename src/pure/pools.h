@@ -81,6 +81,7 @@ typedef enum PmonPoolStatus
 {
 	PMON_POOL_HEALTHY,
 	PMON_POOL_OVERFLOW,
+	PMON_POOL_OVERSIZED,
 	PMON_POOL_EXHAUSTED
 } PmonPoolStatus;
 
@@ -133,13 +134,21 @@ extern int64 pmon_pool_capacity(const PmonPool *pool);
 extern int64 pmon_pool_overflow(const PmonPool *pool, int64 total);
 
 /*
- * Exhausted if checked_out has reached the capacity, else overflow if total is
- * beyond size * instances, else healthy; healthy if there is no size.
+ * The connections that the server must have for a pool: its capacity, or what
+ * it has opened where that is more, as during a rolling deploy; 0 without a
+ * size.
+ */
+extern int64 pmon_pool_claim(const PmonPool *pool, int64 total);
+
+/*
+ * Exhausted if checked_out has reached the capacity, else oversized if total is
+ * beyond it, else overflow if total is beyond size * instances, else healthy;
+ * healthy if there is no size.
  */
 extern PmonPoolStatus pmon_pool_status(const PmonPool *pool, int64 checked_out,
 									   int64 total);
 
-/* The word that users see: healthy, overflow or exhausted */
+/* The word that users see: healthy, overflow, oversized or exhausted */
 extern const char *pmon_pool_status_name(PmonPoolStatus status);
 
 #endif							/* PMON_POOLS_H */

@@ -189,6 +189,54 @@ pmon_count_pools(PmonLive *live)
 	return counts;
 }
 
+/* A session's pool and where it comes from */
+typedef struct PoolClient
+{
+	int			pool;
+	PmonClient	client;
+} PoolClient;
+
+static int
+compare_clients(const void *a, const void *b)
+{
+	const PoolClient *left = a;
+	const PoolClient *right = b;
+
+	if (left->pool != right->pool)
+		return left->pool < right->pool ? -1 : 1;
+	if (left->client.kind != right->client.kind)
+		return left->client.kind < right->client.kind ? -1 : 1;
+	return memcmp(left->client.address, right->client.address,
+				  sizeof(left->client.address));
+}
+
+int *
+pmon_count_clients(PmonLive *live)
+{
+	int		   *counts = palloc0(sizeof(int) * Max(pmon_declared->npools, 1));
+	PoolClient *clients = palloc(sizeof(PoolClient) * Max(live->nsessions, 1));
+	int			n = 0;
+
+	for (int i = 0; i < live->nsessions; i++)
+	{
+		const PmonSession *session = &live->sessions[i];
+
+		if (!PmonIsSession(session))
+			continue;
+		clients[n].pool = pmon_live_pool(live, session);
+		clients[n].client = session->client_addr;
+		n += clients[n].pool >= 0;
+	}
+	qsort(clients, n, sizeof(PoolClient), compare_clients);
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || compare_clients(&clients[i - 1], &clients[i]) != 0)
+			counts[clients[i].pool]++;
+	}
+	pfree(clients);
+	return counts;
+}
+
 uint64
 pmon_group_invalid(const PmonGroup *group)
 {

@@ -90,6 +90,9 @@ extern const char *const pmon_server_status_names[PMON_SERVER_STATUSES];
 /* The pool of a session, as an index of pmon_declared, or -1 */
 extern int	pmon_live_pool(PmonLive *live, const PmonSession *session);
 
+/* The different client addresses of each declared pool's sessions; palloc'd */
+extern int *pmon_count_clients(PmonLive *live);
+
 /*
  * Count the sessions by pool: an element for each declared pool, and one more
  * for the sessions that are in none, or in one without a size.  palloc'd.

@@ -528,8 +528,8 @@ put_capacity(Metrics *metrics)
 
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
-		if (pmon_declared->pools[i].size >= 0)
-			declared += pmon_pool_capacity(&pmon_declared->pools[i]);
+		declared += pmon_pool_claim(&pmon_declared->pools[i],
+									metrics->pool_counts[i].connections);
 	}
 	pmon_add_metric(out, PMON_METRIC_DECLARED_CAPACITY, declared, PMON_WHOLE);
 	pmon_add_metric(out, PMON_METRIC_UNDECLARED_CONNECTIONS, undeclared,

@@ -41,7 +41,7 @@ put_limit(PmonRow *row, int64 milliseconds)
 /* The figures of a pool: null where it has no size, as a mere policy has none */
 static void
 put_pool_figures(PmonRow *row, const PmonPool *pool, const PmonCounts *counts,
-				 const uint64 *invalid)
+				 int clients, const uint64 *invalid)
 {
 	bool		sized = pool->size >= 0;
 	int64		capacity = pmon_pool_capacity(pool);
@@ -52,6 +52,7 @@ put_pool_figures(PmonRow *row, const PmonPool *pool, const PmonCounts *counts,
 	pmon_put_int_or_null(row, sized, pool->size);
 	pmon_put_int_or_null(row, sized, pool->overflow);
 	pmon_put_int_or_null(row, sized, pool->instances);
+	pmon_put_int(row, clients);
 	pmon_put_bigint_or_null(row, sized, capacity);
 	pmon_put_int(row, counts->connections);
 	pmon_put_int(row, counts->states[PMON_STATE_IDLE]);
@@ -71,11 +72,15 @@ Datum
 pool_monitor_pools(PG_FUNCTION_ARGS)
 {
 	int			npools = pmon_declared->npools;
+	PmonLive   *live;
 	PmonCounts *counts;
+	int		   *clients;
 	uint64	   *invalid = NULL;
 
 	InitMaterializedSRF(fcinfo, 0);
-	counts = pmon_count_pools(pmon_read_live(false));
+	live = pmon_read_live(false);
+	counts = pmon_count_pools(live);
+	clients = pmon_count_clients(live);
 	if (pmon != NULL)
 		invalid = pmon_count_invalid(pmon_take_snapshot(false));
 
@@ -89,7 +94,8 @@ pool_monitor_pools(PG_FUNCTION_ARGS)
 		put_pattern(&row, pool->has_user, pool->user);
 		put_pattern(&row, pool->has_database, pool->database);
 		put_pattern(&row, pool->client_text[0] != '\0', pool->client_text);
-		put_pool_figures(&row, pool, &counts[i], invalid != NULL ? &invalid[i] : NULL);
+		put_pool_figures(&row, pool, &counts[i], clients[i],
+						 invalid != NULL ? &invalid[i] : NULL);
 		put_limit(&row, pool->idle_timeout);
 		put_limit(&row, pool->idle_in_transaction_timeout);
 		put_limit(&row, pool->max_lifetime);
@@ -111,8 +117,7 @@ pool_monitor_capacity(PG_FUNCTION_ARGS)
 	{
 		const PmonPool *pool = &pmon_declared->pools[i];
 
-		if (pool->size >= 0)
-			declared += pmon_pool_capacity(pool);
+		declared += pmon_pool_claim(pool, counts[i].connections);
 	}
 
 	pmon_put_int(&row, MaxConnections);

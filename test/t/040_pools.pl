@@ -207,6 +207,25 @@ is(value("SELECT pool, total_connections FROM pool_monitor_pools"), 'loop|' . ($
 close_sessions($_) foreach qw(socket tcp4 tcp6);
 
 #
+# A rolling deploy: two generations of a pool of 5 + 5, declared as one instance
+#
+open_sessions('deploy', 10, host => '127.0.0.1');
+declare('deploy: application=deploy size=5 overflow=5');
+is(pool('deploy', 'status, capacity, total_connections, instances_seen'), 'overflow|10|10|1', 'one generation is all within its capacity');
+my $headroom = value('SELECT headroom FROM pool_monitor_capacity');
+open_sessions('deploy new', 10, host => '127.0.0.1');
+declare('deploy: application=deploy* size=5 overflow=5');
+is(pool('deploy', 'status, capacity, total_connections, instances_seen'), 'oversized|10|20|1', 'two of them are oversized');
+is(value("SELECT declared_capacity, $headroom - headroom FROM pool_monitor_capacity"), '20|10', 'and have what they have from the headroom');
+open_sessions('deploy local', 1);
+is(pool('deploy', 'status, total_connections, instances_seen'), 'oversized|21|2', 'another address is another instance');
+is(value("SELECT min(p ->> 'status') FROM jsonb_array_elements(pool_monitor_health() -> 'pools') p"), 'oversized', 'health has it');
+like(value('SELECT pool_monitor_metrics()'), qr/^pool_monitor_pool_status\{pool="deploy",status="oversized"\} 1$/m, 'so have the metrics');
+$_->query('BEGIN') foreach @{ $sessions{deploy} };
+is(pool('deploy', 'status, checked_out'), 'exhausted|10', 'as many as the capacity checked out are exhausted all the same');
+close_sessions($_) foreach 'deploy', 'deploy new', 'deploy local';
+
+#
 # Pools without a size, and all of them against the server
 #
 open_sessions('api', 3);
@@ -226,7 +245,7 @@ is(value('SELECT * FROM pool_monitor_capacity'), '30|3|12|3|12|f', 'the capacity
 declare('api: application=api size=20 overflow=7');
 is(value('SELECT * FROM pool_monitor_capacity'), '30|3|27|3|-3|f', 'pools that need every slot are not oversubscribed, though there is no headroom');
 declare('api: application=api size=20 overflow=7; one: size=1');
-is(value('SELECT * FROM pool_monitor_capacity'), '30|3|28|0|-1|t', 'one more is too many');
+is(value('SELECT * FROM pool_monitor_capacity'), '30|3|30|0|-3|t', 'one more is too many, of which one pool has three');
 declare('api: application=api size=7 instances=4');
 is(value('SELECT declared_capacity, oversubscribed FROM pool_monitor_capacity'), '28|t', 'counting instances');
 declare('huge: size=262143 overflow=262143 instances=262143; second: size=262143 overflow=262143 instances=262143');

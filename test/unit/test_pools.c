@@ -680,6 +680,14 @@ beyond(int size, int instances, int64 total)
 	return pmon_pool_overflow(&pool, total);
 }
 
+static long long
+claim(int size, int overflow, int instances, int64 total)
+{
+	PmonPool	pool = sized(size, overflow, instances);
+
+	return pmon_pool_claim(&pool, total);
+}
+
 static const char *
 status(int size, int overflow, int instances, int64 checked_out, int64 total)
 {
@@ -712,6 +720,14 @@ test_figures(void)
 		   "a pool with all connections checked out is exhausted");
 	is_str(status(10, 20, 2, 30, 30), "overflow",
 		   "two instances have twice the capacity");
+	is_str(status(5, 5, 1, 9, 20), "oversized",
+		   "a pool with more connections than its capacity is oversized");
+	is_str(status(5, 5, 1, 10, 20), "exhausted",
+		   "but exhausted if as many are checked out");
+	is_int(claim(5, 5, 1, 3), 10, "a pool claims its capacity");
+	is_int(claim(5, 5, 1, 20), 20, "or what it has, if that is more");
+	is_int(claim(5, -1, 1, 20), 20, "as does one without a limit");
+	is_int(claim(-1, 0, 1, 20), 0, "without a size it claims nothing");
 	is_str(status(10, -1, 1, 500, 500), "overflow",
 		   "a pool without a limit is never exhausted");
 	is_str(status(-1, 0, 1, 500, 500), "healthy",
