@@ -359,7 +359,7 @@ COMMENT ON COLUMN pool_monitor_sessions.transaction_age IS 'time since xact_star
 COMMENT ON COLUMN pool_monitor_sessions.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, or has others wait for an advisory lock, and started no statement for pool_monitor.leak_threshold';
 COMMENT ON COLUMN pool_monitor_sessions.idle_limit IS 'how long the session may stay in its state before pool_monitor ends it, null: for ever';
 COMMENT ON COLUMN pool_monitor_sessions.terminates_at IS 'when pool_monitor will end the session unless it becomes busy';
-COMMENT ON COLUMN pool_monitor_sessions.exempt IS 'why pool_monitor will not end the session: superuser, own setting, exported snapshot, LISTEN, advisory lock, timeout 0, keep_idle or track_activities is off';
+COMMENT ON COLUMN pool_monitor_sessions.exempt IS 'why pool_monitor will not end the session: superuser, own setting, exported snapshot, LISTEN, advisory lock, timeout 0, keep_idle or track_activities is off; waiting for terminate_above, or no worker: not for now';
 COMMENT ON COLUMN pool_monitor_sessions.blocks IS 'how many processes wait for this session: for its locks or behind it in a queue, directly or through others';
 COMMENT ON COLUMN pool_monitor_sessions.blocked_by IS 'process ID of the session that all of this one''s wait for a lock is due to, at the root of a chain of waits; 0: a prepared transaction; null: it does not wait';
 COMMENT ON COLUMN pool_monitor_sessions.query IS 'the current statement, or the last one if the session is not active';
@@ -396,7 +396,7 @@ COMMENT ON COLUMN pool_monitor_leaks.transaction_age IS 'time since xact_start';
 COMMENT ON COLUMN pool_monitor_leaks.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, or has others wait for an advisory lock, and started no statement for pool_monitor.leak_threshold';
 COMMENT ON COLUMN pool_monitor_leaks.idle_limit IS 'how long the session may stay in its state before pool_monitor ends it, null: for ever';
 COMMENT ON COLUMN pool_monitor_leaks.terminates_at IS 'when pool_monitor will end the session unless it becomes busy';
-COMMENT ON COLUMN pool_monitor_leaks.exempt IS 'why pool_monitor will not end the session: superuser, own setting, exported snapshot, LISTEN, advisory lock, timeout 0, keep_idle or track_activities is off';
+COMMENT ON COLUMN pool_monitor_leaks.exempt IS 'why pool_monitor will not end the session: superuser, own setting, exported snapshot, LISTEN, advisory lock, timeout 0, keep_idle or track_activities is off; waiting for terminate_above, or no worker: not for now';
 COMMENT ON COLUMN pool_monitor_leaks.blocks IS 'how many processes wait for this session: for its locks or behind it in a queue, directly or through others';
 COMMENT ON COLUMN pool_monitor_leaks.blocked_by IS 'process ID of the session that all of this one''s wait for a lock is due to, at the root of a chain of waits; 0: a prepared transaction; null: it does not wait';
 COMMENT ON COLUMN pool_monitor_leaks.query IS 'the current statement, or the last one if the session is not active';

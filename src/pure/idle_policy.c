@@ -39,7 +39,9 @@ static const char *const exemption_names[] = {
 	"LISTEN",
 	"advisory lock",
 	"timeout 0",
-	"keep_idle"
+	"keep_idle",
+	"waiting for terminate_above",
+	"no worker"
 };
 
 const char *
@@ -320,6 +322,22 @@ wanted(const PmonIdlePolicy *policy)
 	/* the largest number of sessions that is below it */
 	most = ceil((double) policy->slots * policy->terminate_above / 100.0) - 1;
 	return policy->connections > most ? policy->connections - (int) most : 0;
+}
+
+void
+pmon_withhold_ends(const PmonIdlePolicy *policy, bool has_worker,
+				   PmonIdleSession *sessions, int n)
+{
+	if (has_worker && wanted(policy) > 0)
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		if (sessions[i].ends_at == 0)
+			continue;
+		sessions[i].exempt = has_worker ? PMON_EXEMPT_PRESSURE : PMON_EXEMPT_NO_WORKER;
+		sessions[i].ends_at = 0;
+		sessions[i].due = false;
+	}
 }
 
 int

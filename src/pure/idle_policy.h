@@ -61,7 +61,11 @@ typedef enum PmonExemption
 	PMON_EXEMPT_ADVISORY_LOCK,
 	PMON_EXEMPT_TIMEOUT_0,		/* its pool's limit is 0, the global one is
 								 * not */
-	PMON_EXEMPT_KEEP_IDLE
+	PMON_EXEMPT_KEEP_IDLE,
+
+	/* for views: what keeps all ends from happening for now */
+	PMON_EXEMPT_PRESSURE,
+	PMON_EXEMPT_NO_WORKER
 } PmonExemption;
 
 /* The settings, and the server's situation */
@@ -132,6 +136,13 @@ extern bool pmon_policy_is_on(const PmonIdlePolicy *policy);
  */
 extern void pmon_judge_sessions(const PmonIdlePolicy *policy,
 								PmonIdleSession *sessions, int n);
+
+/*
+ * For views, after that: who would be ended is not, while fewer slots are in use
+ * than the policy asks for, or there is no worker.  Wants policy->connections.
+ */
+extern void pmon_withhold_ends(const PmonIdlePolicy *policy, bool has_worker,
+							   PmonIdleSession *sessions, int n);
 
 /*
  * Of the sessions that are due, in their order, choose those to be ended now.

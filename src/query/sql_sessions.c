@@ -123,6 +123,8 @@ judge_sessions(PmonLive *live)
 		return NULL;
 
 	judged = pmon_judge_live(live, &policy, &n);
+	policy.connections = n;
+	pmon_withhold_ends(&policy, *((volatile int *) &pmon->worker_pid) != 0, judged, n);
 	by_slot = palloc0(sizeof(PmonIdleSession *) * pmon_status_slots());
 	for (int i = 0; i < n; i++)
 		by_slot[judged[i].slot] = &judged[i];

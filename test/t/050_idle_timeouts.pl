@@ -265,6 +265,8 @@ is($observer->query('SELECT connections, utilization FROM pool_monitor_status'),
 configure(terminate_above => 90);
 samples(10);
 is(records('count(*)', 'crowd'), '0', 'terminate_above = 90 ends none');
+my $promised = q{SELECT count(*), count(terminates_at), string_agg(DISTINCT exempt, ',') FROM pool_monitor_sessions WHERE application_name = 'crowd'};
+is($observer->query($promised), '79|0|waiting for terminate_above', 'and the view promises no end');
 configure(terminate_above => 100);
 push @crowd, map { client('crowd') } 1 .. 15;
 is($observer->query('SELECT connections, utilization FROM pool_monitor_status'), '95|0.95', 'at 95%');

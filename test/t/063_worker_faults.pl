@@ -244,7 +244,7 @@ all_right('when they are free again');
 #
 $observer->quit;
 $kept->quit;
-$node->append_conf('postgresql.conf', "max_worker_processes = 0\n");
+$node->append_conf('postgresql.conf', "max_worker_processes = 0\npool_monitor.idle_timeout = 1s\n");
 $log = -s $node->logfile;
 $node->restart;
 like(slurp_file($node->logfile, $log), qr/too many background workers.*while registering the background worker of pool_monitor/s,
@@ -254,6 +254,10 @@ is(value('SELECT worker_pid IS NULL AND samples = 0 FROM pool_monitor_info'), 't
 like(value('SELECT pool_monitor_metrics()'), qr/^pool_monitor_worker_up 0$/m, 'so do the metrics');
 is(value(q{SELECT pool_monitor_health() ->> 'connections'}), '1', 'live figures are there');
 is(value(q{SELECT sessions FROM pool_monitor_applications WHERE application_name = 'kept'}), '1', 'so is what was saved');
+my $idle = PoolMonitor::Wire->new($node, user => 'joe', appname => 'idle');
+is(value(q{SELECT idle_limit, terminates_at IS NULL, exempt FROM pool_monitor_sessions WHERE application_name = 'idle'}),
+	'00:00:01|t|no worker', 'and no session is promised an end');
+$idle->quit;
 $observer->quit;
 $node->stop;
 my $messages = slurp_file($node->logfile);

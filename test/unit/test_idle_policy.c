@@ -626,6 +626,46 @@ test_terminate_above(void)
 	is_int(run_policy(), 3, "no more can go than are due");
 }
 
+/* What a view says of the sessions: the exemption, for all of them alike */
+static const char *
+withheld(int connections, int percent, bool has_worker)
+{
+	const char *exempt;
+
+	go_above(connections, 100, percent);
+	pmon_judge_sessions(&policy, sessions, nsessions);
+	pmon_withhold_ends(&policy, has_worker, sessions, nsessions);
+	exempt = pmon_exemption_name(sessions[0].exempt);
+	for (int i = 0; i < nsessions; i++)
+	{
+		if (sessions[i].exempt != sessions[0].exempt ||
+			(sessions[i].ends_at == 0) != (exempt != NULL))
+			return "not alike";
+	}
+	return exempt != NULL ? exempt : "none";
+}
+
+static void
+test_withheld(void)
+{
+	is_str(withheld(10, 80, true), "waiting for terminate_above", "below the percentage ends wait");
+	is_str(withheld(79, 80, true), "waiting for terminate_above", "just below it too");
+	is_str(withheld(80, 80, true), "none", "at it they do not");
+	is_str(withheld(10, 0, true), "none", "nor without one");
+	is_str(withheld(90, 80, false), "no worker", "without a worker nobody is ended");
+	is_str(withheld(10, 80, false), "no worker", "which is said first");
+
+	go_above(10, 100, 80);
+	sessions[0].superuser = true;
+	pmon_judge_sessions(&policy, sessions, nsessions);
+	pmon_withhold_ends(&policy, true, sessions, nsessions);
+	for (int i = 0; i < nsessions; i++)
+	{
+		if (sessions[i].superuser)
+			is_str(pmon_exemption_name(sessions[i].exempt), "superuser", "who is exempt in any case stays so");
+	}
+}
+
 static void
 test_terminate_above_exactly(void)
 {
@@ -1050,6 +1090,7 @@ main(int argc, char **argv)
 	test_is_on();
 	test_order();
 	test_terminate_above();
+	test_withheld();
 	test_terminate_above_exactly();
 	test_keep_idle();
 	test_repeated();
