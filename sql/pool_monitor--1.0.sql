@@ -193,7 +193,7 @@ COMMENT ON COLUMN pool_monitor_applications.longest_session IS 'the age of the o
 COMMENT ON COLUMN pool_monitor_applications.peak_connections IS 'the highest number of sessions at once, exact; null unless preloaded, and where the reader may not see all of them';
 COMMENT ON COLUMN pool_monitor_applications.peak_connections_at IS 'when peak_connections was reached';
 COMMENT ON COLUMN pool_monitor_applications.peak_checked_out IS 'the highest number of sessions checked out at once, as sampled; null where peak_connections is';
-COMMENT ON COLUMN pool_monitor_applications.sessions IS 'sessions established, under the name they logged in with; null unless preloaded, as are all columns after it';
+COMMENT ON COLUMN pool_monitor_applications.sessions IS 'sessions established, under the name they logged in with, or the first that they took before they ran anything else; null unless preloaded, as are all columns after it';
 COMMENT ON COLUMN pool_monitor_applications.sessions_abandoned IS 'sessions that ended because the client vanished without closing';
 COMMENT ON COLUMN pool_monitor_applications.sessions_fatal IS 'sessions ended by a fatal error, such as a timeout';
 COMMENT ON COLUMN pool_monitor_applications.sessions_killed IS 'sessions ended by an operator, as with pg_terminate_backend()';
@@ -222,7 +222,7 @@ COMMENT ON COLUMN pool_monitor_groups.longest_session IS 'the age of the oldest 
 COMMENT ON COLUMN pool_monitor_groups.peak_connections IS 'the highest number of sessions at once, exact; null unless preloaded, and where the reader may not see all of them';
 COMMENT ON COLUMN pool_monitor_groups.peak_connections_at IS 'when peak_connections was reached';
 COMMENT ON COLUMN pool_monitor_groups.peak_checked_out IS 'the highest number of sessions checked out at once, as sampled; null where peak_connections is';
-COMMENT ON COLUMN pool_monitor_groups.sessions IS 'sessions established, under the name they logged in with; null unless preloaded, as are all columns after it';
+COMMENT ON COLUMN pool_monitor_groups.sessions IS 'sessions established, under the name they logged in with, or the first that they took before they ran anything else; null unless preloaded, as are all columns after it';
 COMMENT ON COLUMN pool_monitor_groups.sessions_abandoned IS 'sessions that ended because the client vanished without closing';
 COMMENT ON COLUMN pool_monitor_groups.sessions_fatal IS 'sessions ended by a fatal error, such as a timeout';
 COMMENT ON COLUMN pool_monitor_groups.sessions_killed IS 'sessions ended by an operator, as with pg_terminate_backend()';

@@ -33,6 +33,11 @@
  * The application name is looked at when a transaction ends.  A transaction
  * counts for the name that was in force then, as SET LOCAL intends.
  *
+ * Some drivers, pgjdbc for one, log in without a name and set it with their
+ * first statements.  So a session without a name that has run nothing but SET
+ * and SHOW is not counted yet, nor are these; it is when it takes a name,
+ * under that name, or else when it runs something else or ends.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -73,6 +78,10 @@ static char my_application_name[NAMEDATALEN];
 /* The session is complete but for its login triggers */
 static bool awaiting_triggers = false;
 
+/* It has no name, and is not counted; this transaction has run SET or SHOW */
+static bool unnamed = false;
+static bool ran_setting = false;
+
 /* A transaction that was aborted and is not cleaned up yet */
 static MemoryContextCallback cleanup_callback;
 static bool awaiting_cleanup = false;
@@ -108,7 +117,8 @@ enter_group(TimestampTz now)
 					  MyProcPort->user_name, my_application_name);
 	PmonSetMembership(my_slot - pmon_slots, my_group, pmon_groups[my_group].id);
 	my_slot->hold.generation = pmon_groups[my_group].generation;
-	my_slot->group_since = now;
+	if (!unnamed)
+		my_slot->group_since = now;
 }
 
 /* Leave the group, and let it have what was counted.  Wants the lock. */
@@ -124,14 +134,40 @@ leave_group(TimestampTz now)
 	pmon_add_hold_counters(&group->counters.hold, &my_slot->hold, group->generation);
 	pmon_add_hold_buckets(&all, &my_slot->hold, group->generation);
 	pmon_clear_hold_counters(&my_slot->hold);
-	if (now > since)
+	if (now > since && !unnamed)
 		group->counters.session_time += now - since;
 	pmon_leave_group(my_group, now);
 	my_group = PMON_NONE;
 	PmonSetMembership(slot, my_group, 0);
 }
 
-/* The session is complete: count it. */
+/* Count the session under the name that it has.  Wants the lock. */
+static void
+count_session(void)
+{
+	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
+	unnamed = false;
+	pmon_groups[my_group].counters.sessions++;
+}
+
+/* A session that was not counted is now. */
+static void
+claim_name(void)
+{
+	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+	count_session();
+	LWLockRelease(PmonLock());
+}
+
+/* The name is one that lasts: it is the session's, if it had none before. */
+static void
+name_is_settled(void)
+{
+	if (unnamed && my_application_name[0] != '\0')
+		claim_name();
+}
+
+/* The session is complete: count it, if it has a name. */
 static void
 log_in(void)
 {
@@ -144,7 +180,10 @@ log_in(void)
 	my_slot->group_since = MyStartTimestamp;
 	my_slot->userid = GetAuthenticatedUserId();
 	my_slot->superuser = GetSessionUserIsSuperuser() || !pmon_role_is_certain();
-	pmon_groups[my_group].counters.sessions++;
+	if (my_application_name[0] == '\0')
+		unnamed = true;
+	else
+		count_session();
 	LWLockRelease(PmonLock());
 }
 
@@ -194,6 +233,15 @@ transaction_ended(void)
 	TimestampTz now;
 
 	last_message = GetCurrentStatementStartTimestamp();
+	if (unlikely(unnamed))
+	{
+		if (ran_setting)
+		{
+			ran_setting = false;
+			return;
+		}
+		claim_name();
+	}
 	if (!pmon_track_transactions)
 		return;
 
@@ -211,6 +259,7 @@ transaction_cleaned_up(void *arg)
 		return;
 	awaiting_cleanup = false;
 	(void) follow_name();
+	name_is_settled();
 	transaction_ended();
 }
 
@@ -222,6 +271,7 @@ name_restored(void *arg)
 		return;
 	awaiting_name = false;
 	(void) follow_name();
+	name_is_settled();
 }
 
 /*
@@ -321,6 +371,8 @@ pmon_session_end(int code, Datum arg)
 		TimestampTz now = GetCurrentTimestamp();
 
 		LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
+		if (unnamed)
+			count_session();
 		count_end(&pmon_groups[my_group].counters);
 		leave_group(now);
 		LWLockRelease(PmonLock());
@@ -376,10 +428,22 @@ static void
 pmon_executor_start_hook(QueryDesc *queryDesc, int eflags)
 {
 	pmon_call_off_accepted();
+	if (unlikely(unnamed))
+		claim_name();
 	if (prev_executor_start_hook)
 		prev_executor_start_hook(queryDesc, eflags);
 	else
 		standard_ExecutorStart(queryDesc, eflags);
+}
+
+/* What a session without a name runs: settings leave it without one. */
+static void
+note_statement(const Node *statement)
+{
+	if (IsA(statement, VariableSetStmt) || IsA(statement, VariableShowStmt))
+		ran_setting = true;
+	else if (!IsA(statement, TransactionStmt))
+		claim_name();
 }
 
 /*
@@ -394,6 +458,8 @@ pmon_utility_hook(PlannedStmt *pstmt, const char *queryString,
 				  DestReceiver *dest, QueryCompletion *qc)
 {
 	pmon_call_off_accepted();
+	if (unlikely(unnamed))
+		note_statement(pstmt->utilityStmt);
 	if (my_slot != NULL)
 	{
 		pmon_track_listen(pstmt->utilityStmt, &my_slot->listening);

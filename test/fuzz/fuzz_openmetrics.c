@@ -246,7 +246,7 @@ expect_ratio(int64 bits)
 	memcpy(&value, &bits, sizeof(value));
 	require(isnan(value) ? isnan(read) :
 			isinf(value) ? read == value :
-			fabs(read - value) <= fabs(value) * 1e-14 ||
+			fabs(read - value) <= fabs(value) * 1e-5 ||
 			(isinf(read) && fabs(value) > 1.7e308),
 			"%s is not %.17g", number, value);
 	expect("\n");

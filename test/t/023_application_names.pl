@@ -69,6 +69,77 @@ my $left = $observer->query(
 is( $observer->query("SELECT session_time FROM pool_monitor_applications WHERE application_name = 'one'"),
 	$left, 'no longer in the one it left');
 
+# A driver that logs in without a name, and takes one with its first statements.
+# The time before is nobody's, and so are these statements.
+my $unnamed = 0;
+my $tiny = 0;
+
+# unnamed_is(LABEL): what is counted under no name
+sub unnamed_is
+{
+	my ($label) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is( $observer->query(q{
+			SELECT coalesce(sum(sessions), 0), coalesce(sum(transactions), 0)
+			FROM pool_monitor_groups WHERE application_name = '' AND usename = 'alice'}),
+		"$unnamed|$tiny", $label);
+	return;
+}
+
+my $driver = client('', user => 'alice');
+unnamed_is('a session without a name that has run nothing is in no count');
+$driver->query('SET extra_float_digits = 3');
+$driver->query('SHOW server_version');
+unnamed_is('nor is one that has looked at settings only');
+$driver->query("BEGIN; SET LOCAL application_name = 'local'; COMMIT");
+$driver->query("BEGIN");
+$driver->query("SET application_name = 'rolled back'");
+$driver->query("ROLLBACK");
+is($observer->query("SELECT coalesce(sum(sessions), 0) FROM pool_monitor_groups WHERE application_name IN ('local', 'rolled back')"),
+	'0', 'a name for one transaction is none');
+$driver->query("SET application_name = 'driver'");
+app_is('driver', '1|0|1', 'the first name that it takes is its own');
+is_idle_in('driver', 'where its time passes');
+unnamed_is('and nothing is left behind');
+$driver->query('SELECT 1');
+$driver->query("SET application_name = 'second'");
+app_is('driver', '1|1|1', 'a later name');
+app_is('second', '0|1|1', 'is no new session');
+$driver->quit;
+
+$driver = client('', user => 'alice');
+$driver->query('SET extra_float_digits = 3');
+$driver->query('SELECT 1');
+($unnamed, $tiny) = (1, 1);
+unnamed_is('one that runs something else first has no name');
+$driver->query("SET application_name = 'late'");
+$driver->query('SELECT 1');
+app_is('late', '0|2|1', 'nor does a name that comes later count it again');
+$driver->quit;
+
+$driver = client('', user => 'alice');
+$driver->query('BEGIN');
+$driver->query('COMMIT');
+($unnamed, $tiny) = (2, 2);
+unnamed_is('an empty transaction is something else');
+$driver->quit;
+$driver = client('', user => 'alice');
+$driver->query('SET extra_float_digits = three');
+$driver->query('SELECT 1/');
+($unnamed, $tiny) = (3, 3);
+unnamed_is('so is a statement that fails, but a setting that is refused is not');
+$driver->quit;
+$driver = client('', user => 'alice');
+$driver->quit;
+$unnamed = 4;
+PoolMonitor::wait_until($node, "SELECT sum(sessions) = 4 FROM pool_monitor_groups WHERE application_name = '' AND usename = 'alice'",
+	'one that leaves without a word is counted when it leaves');
+$driver = client('', user => 'alice');
+$driver->drop;
+PoolMonitor::wait_until($node, "SELECT sum(sessions) = 5 AND sum(sessions_abandoned) = 1 FROM pool_monitor_groups WHERE application_name = '' AND usename = 'alice'",
+	'one that is cut off too, with its end');
+
 # RESET
 $client->query('RESET application_name');
 app_is('one', '1|4|1', 'RESET brings it back to the name it came with');
@@ -155,7 +226,7 @@ $client->quit;
 $client = PoolMonitor::Wire->new($node);
 $node->append_conf('postgresql.conf', "application_name = 'by the file'");
 $node->reload;
-while ($client->query('SHOW application_name')->{rows}[0][0] eq '')
+while ($client->query(q{SELECT current_setting('application_name')})->{rows}[0][0] eq '')
 {
 	# each of these is counted for the empty name
 }
