@@ -269,6 +269,15 @@ def main():
             note(f'{requests} requests, {sum(errors.values())} errors, {ends} sessions ended')
             for error, count in errors.items():
                 note(f'{count} x {error}')
+    # Also of drivers that set their name when they are logged in, as pgjdbc does.
+    # A client that ends may leave one that had not come to that.
+    nameless = value(cursor, "SELECT coalesce(sum(sessions), 0)::int FROM pool_monitor_groups"
+                     " WHERE usename = 'application' AND application_name = ''")
+    named = value(cursor, "SELECT coalesce(sum(sessions), 0)::int FROM pool_monitor_groups"
+                  " WHERE usename = 'application' AND application_name <> ''")
+    ok(nameless * 10 <= named and named > 0, 'sessions count under the name of their application')
+    note(f'{named} sessions with a name, {nameless} without')
+    failed += nameless * 10 > named
     finish()
     sys.exit(failed > 0)
 
