@@ -216,15 +216,7 @@ is(() = slurp_file($node->logfile, $log) =~ /LOG:  role "nobody" has reached its
 	1, 'and once of that of the role, whatever the application');
 is($observer->query('SELECT count(*) FROM pool_monitor_incidents'), '0', 'neither is an incident of the server');
 
-# until_refused(): fills the server, and has one more turned away
-sub until_refused
-{
-	my @all = clients(9, 'full');
-	my $answer = refused(user => 'joe', appname => 'refused');
-
-	$_->quit foreach @all;
-	return $answer;
-}
+sub until_refused { return PoolMonitor::Wire::fill($node, user => 'joe', appname => 'refused'); }
 
 is(until_refused(), '53300', 'the server is full');
 becomes_true('SELECT count(*) = 1 FROM pool_monitor_incidents', 'that is an incident');

@@ -14,8 +14,8 @@ my $node = PoolMonitor::new_node(
 	'checked_out',
 	extension => 1,
 	conf => "max_connections = 30\npool_monitor.sample_interval = '20ms'\n"
-	  . "pool_monitor.pools = 'api: application=api size=5 idle_timeout=100ms idle_in_transaction_timeout=100ms; "
-	  . "hand: application=hand size=5; policy: application=policy idle_in_transaction_timeout=100ms'\n");
+	  . "pool_monitor.pools = 'api: application=api size=5 idle_timeout=1s idle_in_transaction_timeout=1s; "
+	  . "hand: application=hand size=5; policy: application=policy idle_in_transaction_timeout=1s'\n");
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
 
 # client(APPNAME, STATEMENT): a session that has run it, and does no more
