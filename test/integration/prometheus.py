@@ -149,6 +149,7 @@ cursor.execute(f'CREATE DATABASE {identifier(DATABASE)}')
 cursor.execute(f'CREATE ROLE {identifier(HOLDER)} LOGIN')
 cursor.execute('CREATE ROLE monitor LOGIN')
 cursor.execute('GRANT pg_monitor TO monitor')
+cursor.execute('CREATE ROLE plain LOGIN')
 cursor.execute("ALTER SYSTEM SET pool_monitor.pools = 'api: application=api-* size=3 overflow=2 instances=2; \"no size\": user=monitor; big: application=big size=1000'")
 cursor.execute("ALTER SYSTEM SET pool_monitor.leak_threshold = 1")
 cursor.execute('SELECT pg_reload_conf()')
@@ -202,19 +203,49 @@ equal([line for line in remarks.splitlines() if not re.search(r'_total no help t
 cursor.execute('CREATE DATABASE exporters')
 connect('exporters').cursor().execute('CREATE EXTENSION pool_monitor')
 host, port = os.environ['PGHOST'], os.environ['PGPORT']
-start('postgres_exporter', 'prometheus-postgres-exporter', '--disable-default-metrics', '--disable-settings-metrics',
-      f'--extend.query-path={DASHBOARDS}/postgres_exporter.yaml',
-      f'--web.listen-address=127.0.0.1:{ports["postgres_exporter"]}',
-      DATA_SOURCE_NAME=f'postgresql://monitor@127.0.0.1:{port}/exporters?sslmode=disable')
 with open(os.path.join(DASHBOARDS, 'sql_exporter.yml'), encoding='utf-8') as file:
-    jobs = file.read()
-jobs, changes = re.subn(r'postgres://monitor@localhost:5432/postgres\?',
-                        f'postgres://monitor@127.0.0.1:{port}/exporters?', jobs)
-equal(changes, 1, 'sql_exporter.yml names its connection once')
-with open(os.path.join(folder, 'sql_exporter.yml'), 'w', encoding='utf-8') as file:
-    file.write(re.sub(r'interval: 15s', 'interval: 1s', jobs))
-start('sql_exporter', 'prometheus-sql-exporter', f'-config.file={folder}/sql_exporter.yml',
-      f'-web.listen-address=127.0.0.1:{ports["sql_exporter"]}')
+    all_jobs = file.read()
+
+
+def start_exporters(role, postgres_exporter, sql_exporter):
+    """Both, as that role, on these ports."""
+    start(f'postgres_exporter_{role}', 'prometheus-postgres-exporter', '--disable-default-metrics',
+          '--disable-settings-metrics', f'--extend.query-path={DASHBOARDS}/postgres_exporter.yaml',
+          f'--web.listen-address=127.0.0.1:{postgres_exporter}',
+          DATA_SOURCE_NAME=f'postgresql://{role}@127.0.0.1:{port}/exporters?sslmode=disable')
+    jobs, changes = re.subn(r'postgres://monitor@localhost:5432/postgres\?',
+                            f'postgres://{role}@127.0.0.1:{port}/exporters?', all_jobs)
+    equal(changes, 1, 'sql_exporter.yml names its connection once')
+    config = os.path.join(folder, f'sql_exporter_{role}.yml')
+    with open(config, 'w', encoding='utf-8') as file:
+        file.write(re.sub(r'interval: 15s', 'interval: 1s', jobs))
+    start(f'sql_exporter_{role}', 'prometheus-sql-exporter', f'-config.file={config}',
+          f'-web.listen-address=127.0.0.1:{sql_exporter}')
+
+
+start_exporters('monitor', ports['postgres_exporter'], ports['sql_exporter'])
+
+# A role that may not see others, and has sessions named like what it is shown
+# of them: two rows of one name would fail the whole scrape
+forged = [connect(application_name=name, user='plain') for name in ('<insufficient privilege>', '<other>', '<walsender>')]
+plain_ports = {'postgres_exporter': free_port(), 'sql_exporter': free_port()}
+start_exporters('plain', **plain_ports)
+for job, plain_port in plain_ports.items():
+    def scrape():
+        try:
+            with urllib.request.urlopen(f'http://127.0.0.1:{plain_port}/metrics') as scraped:
+                return scraped.status, scraped.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    wait_until(lambda: re.search(r'^(?:sql_pool|pool_monitor_connections){.*<insufficient privilege>', scrape()[1], re.M),
+               f'{job} as a plain role with forged names has the connections')
+    status, plain_text = scrape()
+    equal((status, re.findall(r'.*collected before.*', plain_text)), (200, []), f'{job}: the whole scrape is good')
+    equal(re.findall(r'^pg_exporter_(?:last_scrape|user_queries_load)_error.* [^0]\S*$|^sql_exporter_last_scrape_failed.* 1$',
+                     plain_text, re.M), [], f'{job}: no query failed')
 
 prometheus = Prometheus(ports)
 status, remarks = promtool('check', 'config', prometheus.config)
