@@ -145,7 +145,7 @@ run_tap()
 
 	(
 		tap_environment
-		tally --nocount -j "$(nproc)" "$@" # most of their time they wait
+		tally --nocount -j $(($(nproc) + 1)) "$@" # most of their time they wait
 	) || true
 	for name in $(names $(sed -n 's/^bad //p' "$PMON_TALLY")); do
 		show_logs "$PMON_WORK/tap/tmp_check/log/"*"$name"*
