@@ -312,3 +312,21 @@ pmon_require_loaded(void)
 				 errmsg("pool_monitor must be loaded via \"shared_preload_libraries\""),
 				 errhint("Add pool_monitor to \"shared_preload_libraries\" in postgresql.conf and restart the server.")));
 }
+
+void
+pmon_require_worker(void)
+{
+	TimestampTz last_sample_at;
+
+	pmon_require_loaded();
+	if (*(volatile int *) &pmon->worker_pid != 0)
+		return;
+	last_sample_at = pmon->last_sample_at;
+	ereport(WARNING,
+			(errmsg("pool_monitor has no background worker"),
+			 last_sample_at == 0 ?
+			 errdetail("No sample has been taken since the server was started.") :
+			 errdetail("The last sample was taken at %s; nothing has been recorded since then.",
+					   timestamptz_to_str(last_sample_at)),
+			 errhint("See the server log; \"max_worker_processes\" may be too low.")));
+}

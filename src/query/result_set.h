@@ -102,4 +102,10 @@ extern bool pmon_may_read_all(void);
 /* Raise the error for what only the preloaded library knows. */
 extern void pmon_require_loaded(void);
 
+/*
+ * The same; and for what the worker alone writes, warn where there is none: a
+ * history that ended unnoticed looks like a calm one.
+ */
+extern void pmon_require_worker(void);
+
 #endif							/* PMON_RESULT_SET_H */

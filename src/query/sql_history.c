@@ -40,7 +40,7 @@ read_arguments(FunctionCallInfo fcinfo, bool applications)
 	TimestampTz until;
 	int64		step;
 
-	pmon_require_loaded();
+	pmon_require_worker();
 	InitMaterializedSRF(fcinfo, 0);
 
 	pmon_history_range(&oldest, &newest);
@@ -236,7 +236,7 @@ pool_monitor_chart(PG_FUNCTION_ARGS)
 
 	pmon_require_not_null(fcinfo, 0, "metric");
 	figure = figure_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	pmon_require_loaded();
+	pmon_require_worker();
 	InitMaterializedSRF(fcinfo, 0);
 	length = PG_ARGISNULL(1) ? kept_length(until) :
 		pmon_interval_argument(PG_GETARG_INTERVAL_P(1), "since");

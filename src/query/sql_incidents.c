@@ -51,7 +51,7 @@ pool_monitor_incidents(PG_FUNCTION_ARGS)
 {
 	int64		last;
 
-	pmon_require_loaded();
+	pmon_require_worker();
 	InitMaterializedSRF(fcinfo, 0);
 
 	last = pmon_last_incident();
@@ -95,7 +95,7 @@ pool_monitor_incident_holders(PG_FUNCTION_ARGS)
 	int64		first;
 	int64		last;
 
-	pmon_require_loaded();
+	pmon_require_worker();
 	InitMaterializedSRF(fcinfo, 0);
 
 	last = pmon_last_incident();

@@ -208,7 +208,7 @@ pool_monitor_sizing(PG_FUNCTION_ARGS)
 	PmonLoad   *loads;
 	int			nloads;
 
-	pmon_require_loaded();
+	pmon_require_worker();
 	pmon_require_not_null(fcinfo, 0, "wait_target");
 	pmon_require_not_null(fcinfo, 1, "percentile");
 	wait_target = interval_seconds(PG_GETARG_INTERVAL_P(0), "wait_target");

@@ -258,6 +258,17 @@ my $idle = PoolMonitor::Wire->new($node, user => 'joe', appname => 'idle');
 is(value(q{SELECT idle_limit, terminates_at IS NULL, exempt FROM pool_monitor_sessions WHERE application_name = 'idle'}),
 	'00:00:01|t|no worker', 'and no session is promised an end');
 $idle->quit;
+foreach my $source ('pool_monitor_history()', 'pool_monitor_utilization()', 'pool_monitor_chart()', 'pool_monitor_sizing()',
+	'pool_monitor_incidents', 'pool_monitor_incident_holders()')
+{
+	my ($status, undef, $warning) = $node->psql('postgres', "SELECT count(*) FROM $source");
+	is($status, 0, "$source has an answer");
+	is( () = $warning =~ /WARNING:  pool_monitor has no background worker\n.*DETAIL:  No sample has been taken since the server was started\.\n.*HINT:  See the server log/g,
+		1, 'and warns once that nobody records anything');
+}
+my (undef, undef, $silence) = $node->psql('postgres',
+	'SELECT count(*) FROM pool_monitor_status, pool_monitor_pools, pool_monitor_applications, pool_monitor_rejections; SELECT pool_monitor_health(), pool_monitor_metrics()');
+is($silence, '', 'what programs ask for all the time does not');
 $observer->quit;
 $node->stop;
 my $messages = slurp_file($node->logfile);
