@@ -86,6 +86,9 @@ sub samples_until
 	return value("SELECT sum(samples) FROM pool_monitor_utilization(NULL, '$at', '10 s')");
 }
 
+# As long as somebody is there, the incident goes on, however slow the machine is
+set_and_reload(warning_threshold => 1);
+my $keeper = PoolMonitor::Wire->new($node, user => 'joe', appname => 'keeper');
 value('SELECT pool_monitor_reset()');
 work();
 my $expected = figures();
@@ -115,6 +118,8 @@ is( value("SELECT restored_from = saved_at AND restored_from > '$now' FROM pool_
 is( value('SELECT bool_and(ended_at = restored_from) FROM pool_monitor_incidents, pool_monitor_info'),
 	't', 'the incident that went on ended with the server');
 is( value('SELECT current_incident IS NULL FROM pool_monitor_status'), 't', 'none goes on');
+value('ALTER SYSTEM RESET pool_monitor.warning_threshold');
+$node->reload;
 PoolMonitor::wait_until($node,
 	'SELECT count(*) > 0 FROM pool_monitor_utilization((SELECT started_at FROM pool_monitor_info), NULL)',
 	'the history goes on');
