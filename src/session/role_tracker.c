@@ -48,9 +48,14 @@ bool		pmon_roles_to_publish = false;
 static bool alters_role = false;
 static bool commits_prepared = false;
 
-/* Invalidations of any role that we have heard of, and the hash of our own */
+/*
+ * Invalidations of any role that we have heard of, and the hash of our own: one
+ * has to be in a transaction to ask for that, so until the first of these any
+ * role's may be ours
+ */
 static uint32 invalidations = 0;
 static uint32 my_hash;
+static bool my_hash_is_known = false;
 
 /* In TopTransactionContext, from before the commit to its end */
 static RoleChange *changes;
@@ -64,7 +69,7 @@ static void
 role_was_changed(Datum arg, PmonCacheId cacheid, uint32 hashvalue)
 {
 	invalidations++;
-	if (hashvalue == 0 || hashvalue == my_hash)
+	if (hashvalue == 0 || !my_hash_is_known || hashvalue == my_hash)
 		pmon_roles_to_read = true;
 }
 
@@ -83,8 +88,6 @@ pmon_start_role_tracker(void)
 bool
 pmon_role_is_certain(void)
 {
-	my_hash = GetSysCacheHashValue1(AUTHOID,
-									ObjectIdGetDatum(GetAuthenticatedUserId()));
 	if (certain_at_login &&
 		pg_atomic_read_u64(&pmon->role_changes_begun) == begun_at_login)
 		return true;
@@ -134,6 +137,9 @@ read_roles(int my_slot)
 	uint32		heard = invalidations;
 	int			room;
 
+	my_hash = GetSysCacheHashValue1(AUTHOID,
+									ObjectIdGetDatum(GetAuthenticatedUserId()));
+	my_hash_is_known = true;
 	AcceptInvalidationMessages();
 	if (commits_prepared && invalidations != heard)
 		alters_role = true;

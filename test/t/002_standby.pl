@@ -8,7 +8,7 @@ use PoolMonitor;
 use Test::More;
 
 my $primary = PoolMonitor::new_node('primary', init => [ allows_streaming => 1 ],
-	extension => 1, conf => "pool_monitor.sample_interval = '20ms'\n");
+	extension => 1, conf => "pool_monitor.sample_interval = '20ms'\npool_monitor.idle_timeout = '1h'\n");
 $primary->backup('base');
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');
@@ -34,6 +34,24 @@ is( $standby->safe_psql('postgres', "SELECT state, checked_out FROM pool_monitor
 	'idle in transaction|t', 'each session shows on a standby');
 like($standby->safe_psql('postgres', 'SELECT pool_monitor_health()'), qr/"status": "healthy"/,
 	'health works on a standby');
+
+# Whose role changes: nobody on the standby does that, the session hears of it
+$primary->safe_psql('postgres', 'CREATE ROLE boss LOGIN SUPERUSER');
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('write'));
+my $boss = PoolMonitor::session($standby, appname => 'boss', user => 'boss');
+foreach my $change ([ undef, 'superuser', 'a superuser is exempt on a standby' ],
+	[ 'NOSUPERUSER', 'none', 'who is none any more is not, from the next statement on' ],
+	[ 'SUPERUSER', 'superuser', 'who is one again is' ])
+{
+	my ($attribute, $exempt, $label) = @$change;
+
+	$primary->safe_psql('postgres', "ALTER ROLE boss $attribute") if $attribute;
+	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('write'));
+	$boss->query('SELECT 1');
+	is($standby->safe_psql('postgres', "SELECT coalesce(exempt, 'none') FROM pool_monitor_sessions WHERE application_name = 'boss'"),
+		$exempt, $label);
+}
+$boss->quit;
 
 # The standby's walsender is a connection of the primary, but not a session
 is( $primary->safe_psql(

@@ -10,6 +10,7 @@
 
 #include <math.h>
 
+#include "fakes/require.h"
 #include "pure/hold_histogram.h"
 #include "tap.h"
 
