@@ -688,12 +688,19 @@ CREATE FUNCTION pool_monitor_incident_holders(
     OUT state text,
     OUT connections integer,
     OUT longest_in_state interval,
-    OUT longest_transaction interval)
+    OUT longest_transaction interval,
+    OUT wait_event_type text,
+    OUT wait_event text,
+    OUT pid integer,
+    OUT blocks integer,
+    OUT blocked_by integer,
+    OUT query_id bigint,
+    OUT query text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
 COMMENT ON FUNCTION pool_monitor_incident_holders(bigint) IS
-'who held the connections when an incident (null: each one) started, and when most connections were seen during it, the largest holders first';
+'who held the connections when an incident (null: each one) started, and when most connections were seen during it, the largest holders first; with what the session did that most others waited for, or else the one with the oldest transaction';
 REVOKE ALL ON FUNCTION pool_monitor_incident_holders(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pool_monitor_incident_holders(bigint) TO pg_read_all_stats;
 

@@ -54,6 +54,8 @@
  *		reset				forgetting what was counted
  *		rejections			logins that were refused
  *		ring, history		memory for the past
+ *		session_snapshot	what all sessions were doing at one moment
+ *		holders				who held the connections then
  *		incidents			when connections ran out, and who held them
  *		session_pool		which pool a session belongs to
  *		current_policy		the policy that is in force

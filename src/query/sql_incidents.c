@@ -65,6 +65,35 @@ pool_monitor_incidents(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/*
+ * What the session that stands for a holder was doing.  Statements are for who
+ * may read them in the views of sessions.
+ */
+static void
+put_holder_session(PmonRow *row, const PmonHolders *holders,
+				   const PmonHolder *holder)
+{
+	const PmonHolderSession *session;
+	bool		may_read = pmon_may_read(holder->userid);
+
+	if (holder->session == PMON_NONE)
+	{
+		pmon_put_nulls(row, 7);
+		return;
+	}
+	session = &holders->sessions[holder->session];
+	pmon_put_text(row, session->wait_event_type[0] != '\0' ? session->wait_event_type : NULL);
+	pmon_put_text(row, session->wait_event[0] != '\0' ? session->wait_event : NULL);
+	pmon_put_int(row, session->pid);
+	pmon_put_int_or_null(row, session->blocks != PMON_BLOCKS_UNKNOWN, session->blocks);
+	pmon_put_int_or_null(row, session->blocked_by != PMON_BLOCKED_BY_NOBODY,
+						 session->blocked_by);
+	pmon_put_bigint_or_null(row, may_read && session->query_id != 0,
+							(int64) session->query_id);
+	pmon_put_foreign_text(row, may_read && session->statement[0] != '\0' ?
+						  session->statement : NULL);
+}
+
 static void
 add_holder_rows(FunctionCallInfo fcinfo, const PmonIncident *incident,
 				const char *moment, const PmonHolders *holders)
@@ -85,6 +114,7 @@ add_holder_rows(FunctionCallInfo fcinfo, const PmonIncident *incident,
 		pmon_put_int(&row, holder->connections);
 		pmon_put_interval(&row, pmon_age(holders->taken_at, holder->oldest_state));
 		pmon_put_interval(&row, pmon_age(holders->taken_at, holder->oldest_transaction));
+		put_holder_session(&row, holders, holder);
 		pmon_add_row(fcinfo, &row);
 	}
 }

@@ -392,6 +392,7 @@ take_slot(void)
 	Assert(slot >= 0 && slot < pmon->max_backends);
 	my_slot = &pmon_slots[slot];
 	my_group = PMON_NONE;
+	pmon_publish_status_array();
 	PmonSetMembership(slot, my_group, 0);
 	my_slot->proc = MyProc;
 	pmon_client_from_sockaddr(&MyProcPort->raddr.addr, &my_slot->client_addr);

@@ -13,7 +13,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "shared/groups.h"
@@ -46,155 +45,14 @@ pmon_request_incidents(void)
 	pmon_request_lock(&lock);
 }
 
-static PmonHolder *sessions;	/* room for every backend */
-static PmonHolders *collected;
-
-/* The application that holds most of what was collected, and how much */
-static char top_application[NAMEDATALEN];
-static int	top_connections;
+static PmonHolders *collected;	/* who held the slots when last looked */
+static PmonTopApplication top;
 
 void
 pmon_incidents_init(void)
 {
-	sessions = palloc(sizeof(PmonHolder) * pmon_status_slots());
 	collected = palloc0(sizeof(PmonHolders));
-}
-
-/* The older of two times, where 0 is none */
-static TimestampTz
-older(TimestampTz a, TimestampTz b)
-{
-	if (a == 0 || b == 0)
-		return Max(a, b);
-	return Min(a, b);
-}
-
-static int
-compare_keys(const void *a, const void *b)
-{
-	return memcmp(a, b, offsetof(PmonHolder, connections));
-}
-
-static int
-compare_connections(const void *a, const void *b)
-{
-	int			left = ((const PmonHolder *) a)->connections;
-	int			right = ((const PmonHolder *) b)->connections;
-
-	if (left != right)
-		return left > right ? -1 : 1;
-	return compare_keys(a, b);
-}
-
-/* Each session as a holder of its own.  Returns their number. */
-static int
-read_sessions(void)
-{
-	int			n = 0;
-
-	for (int i = 0; i < pmon_status_slots(); i++)
-	{
-		PmonHolder *holder = &sessions[n];
-		PmonSession session;
-
-		if (!pmon_read_session(i, &session) || !PmonIsSession(&session))
-			continue;
-
-		/* padding is compared too */
-		memset(holder, 0, sizeof(*holder));
-		holder->databaseid = session.databaseid;
-		holder->userid = session.userid;
-		holder->state = session.state;
-		holder->client_addr = session.client_addr;
-		namestrcpy((Name) holder->application_name, session.application_name);
-		holder->connections = 1;
-		holder->oldest_state = session.state_change;
-		holder->oldest_transaction = session.xact_start;
-		n++;
-	}
-	return n;
-}
-
-static void
-add_holder(PmonHolder *to, const PmonHolder *more)
-{
-	to->connections += more->connections;
-	to->oldest_state = older(to->oldest_state, more->oldest_state);
-	to->oldest_transaction = older(to->oldest_transaction, more->oldest_transaction);
-}
-
-static int
-compare_applications(const void *a, const void *b)
-{
-	return strcmp(((const PmonHolder *) a)->application_name,
-				  ((const PmonHolder *) b)->application_name);
-}
-
-/* Find the application that holds most. */
-static void
-find_top_application(int n)
-{
-	top_application[0] = '\0';
-	top_connections = 0;
-
-	qsort(sessions, n, sizeof(PmonHolder), compare_applications);
-	for (int start = 0; start < n;)
-	{
-		int			held = 0;
-		int			i = start;
-
-		for (; i < n && compare_applications(&sessions[start], &sessions[i]) == 0; i++)
-			held += sessions[i].connections;
-		if (held > top_connections)
-		{
-			top_connections = held;
-			namestrcpy((Name) top_application, sessions[start].application_name);
-		}
-		start = i;
-	}
-}
-
-/* Merge those that have the same key.  Returns how many are left. */
-static int
-merge_sessions(int n)
-{
-	int			merged = 0;
-
-	qsort(sessions, n, sizeof(PmonHolder), compare_keys);
-	for (int i = 0; i < n; i++)
-	{
-		if (merged > 0 && compare_keys(&sessions[merged - 1], &sessions[i]) == 0)
-			add_holder(&sessions[merged - 1], &sessions[i]);
-		else
-			sessions[merged++] = sessions[i];
-	}
-	return merged;
-}
-
-/* Collect who holds the slots now. */
-static void
-collect_holders(void)
-{
-	int			n = read_sessions();
-
-	collected->taken_at = GetCurrentTimestamp();
-	collected->connections = n;
-	n = merge_sessions(n);
-	find_top_application(n);
-	qsort(sessions, n, sizeof(PmonHolder), compare_connections);
-	collected->nholders = Min(n, PMON_MAX_HOLDERS);
-	memcpy(collected->holders, sessions, sizeof(PmonHolder) * collected->nholders);
-
-	if (n > PMON_MAX_HOLDERS)
-	{
-		PmonHolder *other = &collected->holders[PMON_MAX_HOLDERS - 1];
-
-		memset(other, 0, sizeof(*other));
-		other->state = PMON_STATE_STARTING;
-		namestrcpy((Name) other->application_name, PMON_OTHER_APPLICATION);
-		for (int i = PMON_MAX_HOLDERS - 1; i < n; i++)
-			add_holder(other, &sessions[i]);
-	}
+	pmon_holders_init();
 }
 
 static void
@@ -204,10 +62,10 @@ log_start(const PmonIncident *incident)
 			(errmsg("connection incident " INT64_FORMAT " started", incident->id),
 			 incident->reason != PMON_INCIDENT_CRITICAL_THRESHOLD ?
 			 errdetail("A login was refused; of %d connections, application \"%s\" holds %d.",
-					   collected->connections, top_application, top_connections) :
+					   collected->connections, top.application_name, top.connections) :
 			 errdetail("Utilization reached %d%%; of %d connections, application \"%s\" holds %d.",
 					   pmon_critical_threshold, collected->connections,
-					   top_application, top_connections)));
+					   top.application_name, top.connections)));
 }
 
 /* What the log says of an incident that has ended; it may be gone by then */
@@ -250,7 +108,7 @@ open_incident(PmonIncidentReason reason, uint64 rejected)
 {
 	PmonIncident *incident;
 
-	collect_holders();
+	pmon_collect_holders(collected, &top);
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
 	pmon->incident_peak.value = pmon->connections;
 	pmon->incident_peak.at = collected->taken_at;
@@ -266,7 +124,7 @@ open_incident(PmonIncidentReason reason, uint64 rejected)
 	incident->rejected = rejected;
 	pmon_raise_peak(&incident->peak_connections, collected->connections,
 					collected->taken_at);
-	namestrcpy((Name) incident->top_application, top_application);
+	memcpy(incident->top_application, top.application_name, NAMEDATALEN);
 	incident->at_start = *collected;
 	incident->at_peak = *collected;
 	pmon_incidents->healthy_since = 0;
@@ -314,7 +172,7 @@ close_incident(void)
 static void
 update_holders(PmonIncident *incident)
 {
-	collect_holders();
+	pmon_collect_holders(collected, &top);
 	if (collected->connections <= incident->at_peak.connections)
 		return;
 
@@ -322,7 +180,7 @@ update_holders(PmonIncident *incident)
 	incident->at_peak = *collected;
 	pmon_raise_peak(&incident->peak_connections, collected->connections,
 					collected->taken_at);
-	namestrcpy((Name) incident->top_application, top_application);
+	memcpy(incident->top_application, top.application_name, NAMEDATALEN);
 	LWLockRelease(PmonIncidentLock());
 }
 

@@ -18,14 +18,11 @@
 #ifndef PMON_INCIDENTS_H
 #define PMON_INCIDENTS_H
 
+#include "shared/holders.h"
 #include "shared/rejections.h"
 #include "shared/shared_state.h"
-#include "shared/status_array.h"
 
 #define PMON_MAX_INCIDENTS		32
-
-/* Holders kept of one moment; the smallest are folded when there are more */
-#define PMON_MAX_HOLDERS		200
 
 typedef enum PmonIncidentReason
 {
@@ -35,28 +32,6 @@ typedef enum PmonIncidentReason
 } PmonIncidentReason;
 
 #define PMON_INCIDENT_REASONS	(PMON_INCIDENT_CRITICAL_THRESHOLD + 1)
-
-/* Sessions that have all of the first six in common */
-typedef struct PmonHolder
-{
-	Oid			databaseid;
-	Oid			userid;
-	int			state;			/* a PmonState */
-	PmonClient	client_addr;
-	char		application_name[NAMEDATALEN];
-	int			connections;
-	TimestampTz oldest_state;	/* state_change of the longest in its state */
-	TimestampTz oldest_transaction; /* 0: none has one */
-} PmonHolder;
-
-/* Who held the slots at one moment, the largest first */
-typedef struct PmonHolders
-{
-	TimestampTz taken_at;
-	int			connections;	/* sessions in all */
-	int			nholders;
-	PmonHolder	holders[PMON_MAX_HOLDERS];
-} PmonHolders;
 
 typedef struct PmonIncident
 {

@@ -419,23 +419,19 @@ pmon_log_limits(void)
 		log_limit(&keys[i]);
 }
 
-/*
- * A name that was cut to what fits ends before the character that was cut in
- * two.  That is for UTF-8, in which the names of a refused login mostly are.
- */
-static void
-drop_half_character(char *name)
+void
+pmon_drop_half_character(char *text, int size)
 {
-	int			length = strlen(name);
+	int			length = strlen(text);
 	int			bytes;
 
-	if (length < NAMEDATALEN - 1)
+	if (length < size - 1)
 		return;
 	for (int i = 0; i < length; i += bytes)
 	{
-		bytes = pg_encoding_mblen(PG_UTF8, name + i);
+		bytes = pg_encoding_mblen(PG_UTF8, text +i);
 		if (i + bytes > length)
-			name[i] = '\0';
+			text[		i] = '\0';
 	}
 }
 
@@ -453,9 +449,9 @@ take_entry(const PmonQueuedRejection *entry, PmonRejectReason reason)
 	key.datname[NAMEDATALEN - 1] = '\0';
 	key.usename[NAMEDATALEN - 1] = '\0';
 	key.application_name[NAMEDATALEN - 1] = '\0';
-	drop_half_character(key.datname);
-	drop_half_character(key.usename);
-	drop_half_character(key.application_name);
+	pmon_drop_half_character(key.datname, NAMEDATALEN);
+	pmon_drop_half_character(key.usename, NAMEDATALEN);
+	pmon_drop_half_character(key.application_name, NAMEDATALEN);
 	key.reason = reason;
 	news = is_news(&key, entry->at);
 	add_rejections(&key, 1, entry->at);

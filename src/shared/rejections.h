@@ -100,6 +100,13 @@ extern void pmon_install_rejection_hook(void);
 extern void pmon_fold_rejections(void);
 
 /*
+ * A text that was cut to what fits in so many bytes ends before the character
+ * that was cut in two.  That is for UTF-8, in which the names of a refused login
+ * mostly are, and statements.
+ */
+extern void pmon_drop_half_character(char *text, int size);
+
+/*
  * Put back what an earlier server knew; what does not fit joins "<other>".
  * For server start: wants no lock.
  */

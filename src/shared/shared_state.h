@@ -97,6 +97,9 @@ typedef struct PmonShared
 	 */
 	Latch	   *volatile worker_latch;
 
+	/* The server's array of status entries; NULL until a backend was there */
+	PgBackendStatus *volatile status_array;
+
 	/*
 	 * The wall clock less the monotonic one, in microseconds, as the worker
 	 * has last seen it (0: not yet), and where the wall clock was when it had

@@ -8,7 +8,10 @@
  * place, with the protocol that backend_status.h describes: note the change
  * count, read, and compare it.
  *
- * Our own entry tells where the array starts.
+ * Our own entry tells where the array starts.  A process that has none can
+ * read it all the same where the library is preloaded, since sessions and the
+ * worker leave the address in shared memory, which is mapped at the same one
+ * in all processes.
  *
  *-------------------------------------------------------------------------
  */
@@ -65,7 +68,22 @@ pmon_status_slots(void)
 static PgBackendStatus *
 entry_at(int slot)
 {
+	if (MyBEEntry == NULL)
+		return pmon->status_array + slot;
 	return MyBEEntry - PmonMySlot() + slot;
+}
+
+void
+pmon_publish_status_array(void)
+{
+	if (pmon->status_array == NULL)
+		pmon->status_array = entry_at(0);
+}
+
+bool
+pmon_is_my_slot(int slot)
+{
+	return MyBEEntry != NULL && slot == PmonMySlot();
 }
 
 /*
@@ -288,6 +306,35 @@ pmon_read_query(int slot, int pid)
 	query = pgstat_clip_activity(raw);
 	pfree(raw);
 	return query;
+}
+
+void
+pmon_copy_statement(int slot, int pid, char *text, int size, uint64 *query_id)
+{
+	volatile PgBackendStatus *entry = entry_at(slot);
+	int			attempts = READ_ATTEMPTS;
+	int			before;
+	int			after;
+	bool		is_same;
+
+	do
+	{
+		pgstat_begin_read_activity(entry, before);
+
+		is_same = entry->st_procpid == pid;
+		*query_id = is_same ? (uint64) entry->st_query_id : 0;
+		text[		0] = '\0';
+
+		if (is_same)
+		{
+			size_t		length = strnlen(entry->st_activity_raw, size - 1);
+
+			memcpy(text, entry->st_activity_raw, length);
+			text[		length] = '\0';
+		}
+
+		pgstat_end_read_activity(entry, after);
+	} while (!read_is_complete(before, after, &attempts));
 }
 
 static void

@@ -5,7 +5,8 @@
  *
  * This is the only file that looks into PgBackendStatus and PGPROC of other
  * processes; it yields plain structs.  It needs nothing but a backend with a
- * status entry of its own, so it works where the library is not preloaded.
+ * status entry of its own, so it works where the library is not preloaded;
+ * where it is, pmon_status_array_is_known() says whether any process can read.
  *
  * No lock is taken, with the exception that pmon_read_advisory_locks() makes.  What
  * is read of one entry is consistent in itself; two entries are read at two
@@ -69,6 +70,17 @@ typedef struct PmonProcState
 extern int	pmon_status_slots(void);
 
 /*
+ * Leave in shared memory where the array is, for processes that have no entry;
+ * and has somebody done so, or do we have one?
+ */
+extern void pmon_publish_status_array(void);
+#define pmon_status_array_is_known() \
+	(MyBEEntry != NULL || pmon->status_array != NULL)
+
+/* Is that place our own? */
+extern bool pmon_is_my_slot(int slot);
+
+/*
  * Read the entry at a place.  Returns false where there is no backend.  A login
  * that is not ready may have no entry yet; where the library is preloaded, it
  * is known from when it was authenticated on, in state starting.  The
@@ -95,6 +107,14 @@ extern int	pmon_client_port(const SockAddr *address);
  * at a character.  NULL when another backend than pid has the place by now.
  */
 extern char *pmon_read_query(int slot, int pid);
+
+/*
+ * The start of that text and its query ID (0: none), without an allocation: what
+ * fits in so many bytes, which may end within a character.  Nothing when
+ * another backend than pid has the place by now.
+ */
+extern void pmon_copy_statement(int slot, int pid, char *text, int size,
+								uint64 *query_id);
 
 /*
  * What the PGPROCs know, one element for each of pmon_status_slots(),

@@ -51,7 +51,7 @@
 #define BAD_FILE		PMON_STATS_FILE ".bad"
 
 #define MAGIC			UINT64CONST(0x504D4F4E53544154) /* "PMONSTAT" */
-#define FORMAT			3
+#define FORMAT			4
 
 typedef struct FileHeader
 {
@@ -552,9 +552,19 @@ restore_groups(const FileHeader *header, Reader *reader)
 }
 
 static bool
-is_terminated(const char *name)
+is_terminated(const char *name, int size)
 {
-	return memchr(name, '\0', NAMEDATALEN) != NULL;
+	return memchr(name, '\0', size) != NULL;
+}
+
+static bool
+check_holder_session(const PmonHolderSession *session)
+{
+	return session->blocks >= PMON_BLOCKS_UNKNOWN &&
+		session->blocked_by >= PMON_BLOCKED_BY_NOBODY &&
+		is_terminated(session->wait_event_type, PMON_WAIT_TYPE_BYTES) &&
+		is_terminated(session->wait_event, NAMEDATALEN) &&
+		is_terminated(session->statement, PMON_STATEMENT_BYTES);
 }
 
 static bool
@@ -567,7 +577,14 @@ check_holders(const PmonHolders *holders)
 		const PmonHolder *holder = &holders->holders[i];
 
 		if (holder->state < 0 || holder->state >= PMON_STATES ||
-			!is_terminated(holder->application_name))
+			holder->session < PMON_NONE ||
+			holder->session >= PMON_MAX_HOLDER_SESSIONS ||
+			!is_terminated(holder->application_name, NAMEDATALEN))
+			return false;
+	}
+	for (int i = 0; i < PMON_MAX_HOLDER_SESSIONS; i++)
+	{
+		if (!check_holder_session(&holders->sessions[i]))
 			return false;
 	}
 	return true;
@@ -579,7 +596,7 @@ check_incident(const FileHeader *header, const PmonIncident *incident)
 {
 	return incident->id > 0 && incident->id <= header->last_incident &&
 		incident->reason >= 0 && incident->reason < PMON_INCIDENT_REASONS &&
-		is_terminated(incident->top_application) &&
+		is_terminated(incident->top_application, NAMEDATALEN) &&
 		check_holders(&incident->at_start) && check_holders(&incident->at_peak);
 }
 

@@ -33,6 +33,7 @@
 #include "shared/rejections.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
+#include "shared/status_array.h"
 #include "worker/history_writer.h"
 #include "worker/sampler.h"
 #include "worker/stats_file.h"
@@ -179,6 +180,7 @@ pmon_worker_main(Datum main_arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
+	pmon_publish_status_array();
 	pmon_sampler_init();
 	pmon_termination_init();
 	before_shmem_exit(worker_exit, (Datum) 0);

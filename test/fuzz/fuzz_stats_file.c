@@ -224,16 +224,25 @@ pmon_end_reason_name(PmonEndReason reason)
 	return "idle";
 }
 
-bool
-pmon_read_session(int slot, PmonSession *session)
+void
+pmon_holders_init(void)
 {
-	memset(session, 0, sizeof(*session));
-	session->slot = slot;
-	session->pid = 1000 + slot;
-	session->backend_type = B_BACKEND;
-	session->state = PMON_STATE_ACTIVE;
-	snprintf(session->application_name, NAMEDATALEN, "session %d", slot);
-	return true;
+}
+
+/* As many as there can be, each with a session that is told of */
+void
+pmon_collect_holders(PmonHolders *holders, PmonTopApplication *top)
+{
+	memset(holders, 0, sizeof(*holders));
+	memset(top, 0, sizeof(*top));
+	holders->taken_at = GetCurrentTimestamp();
+	holders->connections = holders->nholders = SESSIONS;
+	for (int i = 0; i < SESSIONS; i++)
+	{
+		snprintf(holders->holders[i].application_name, NAMEDATALEN, "session %d", i);
+		holders->holders[i].connections = 1;
+		holders->holders[i].session = i < PMON_MAX_HOLDER_SESSIONS ? i : PMON_NONE;
+	}
 }
 
 bool
@@ -471,6 +480,17 @@ check_rejections(void)
 }
 
 static void
+check_holder_session_ends(const PmonHolderSession *session)
+{
+	require(memchr(session->wait_event_type, '\0', PMON_WAIT_TYPE_BYTES) != NULL &&
+			memchr(session->wait_event, '\0', NAMEDATALEN) != NULL &&
+			memchr(session->statement, '\0', PMON_STATEMENT_BYTES) != NULL,
+			"a text without an end");
+	require(session->blocks >= PMON_BLOCKS_UNKNOWN &&
+			session->blocked_by >= PMON_BLOCKED_BY_NOBODY, "a number of sessions");
+}
+
+static void
 check_incidents(void)
 {
 	require(pmon_incidents->last_id >= 0 &&
@@ -495,7 +515,11 @@ check_incidents(void)
 				check_name(holders[j]->holders[k].application_name);
 				require(holders[j]->holders[k].state >= 0 &&
 						holders[j]->holders[k].state < PMON_STATES, "a state");
+				require(holders[j]->holders[k].session >= PMON_NONE &&
+						holders[j]->holders[k].session < PMON_MAX_HOLDER_SESSIONS, "a holder's session");
 			}
+			for (int k = 0; k < PMON_MAX_HOLDER_SESSIONS; k++)
+				check_holder_session_ends(&holders[j]->sessions[k]);
 		}
 	}
 }

@@ -29,7 +29,8 @@ SELECT results_eq($$SELECT * FROM pg_temp.results('pool_monitor_utilization(time
 SELECT results_eq($$SELECT * FROM pg_temp.results('pool_monitor_incident_holders(bigint)')$$, ARRAY[
     'incident bigint', 'moment text', 'taken_at timestamp with time zone', 'datname text', 'usename text',
     'application_name text', 'client_addr inet', 'state text', 'connections integer', 'longest_in_state interval',
-    'longest_transaction interval'],
+    'longest_transaction interval', 'wait_event_type text', 'wait_event text', 'pid integer', 'blocks integer',
+    'blocked_by integer', 'query_id bigint', 'query text'],
     'pool_monitor_incident_holders() has its columns');
 SELECT results_eq($$SELECT * FROM pg_temp.results('pool_monitor_chart(text, interval)')$$, ARRAY[
     'application_name text', 'minimum integer', 'average double precision', 'maximum integer', 'chart text'],

@@ -339,7 +339,21 @@ make_contents(void)
 		incident->at_start.nholders = 2;
 		incident->at_peak.nholders = PMON_MAX_HOLDERS;
 		for (int i = 0; i < PMON_MAX_HOLDERS; i++)
+		{
 			incident->at_peak.holders[i].connections = PMON_MAX_HOLDERS - i;
+			incident->at_peak.holders[i].session = i < PMON_MAX_HOLDER_SESSIONS ? i : PMON_NONE;
+		}
+		for (int i = 0; i < PMON_MAX_HOLDER_SESSIONS; i++)
+		{
+			PmonHolderSession *session = &incident->at_peak.sessions[i];
+
+			session->pid = 7000 + i;
+			session->blocks = i;
+			session->blocked_by = i == 0 ? PMON_BLOCKED_BY_NOBODY : 7000;
+			session->query_id = PG_UINT64_MAX - i;
+			snprintf(session->wait_event, NAMEDATALEN, "transactionid");
+			memset(session->statement, 'x', PMON_STATEMENT_BYTES - 1);
+		}
 	}
 }
 
@@ -693,7 +707,7 @@ test_foreign(void)
 	memcpy(contents, good, 40);
 	refuses(contents, good_size, "has an incorrect checksum", "a random file with the start of a good one");
 
-	for (format = 0; format < 4; format++)
+	for (format = 0; format < 6; format++)
 	{
 		if (memcmp(&format, good + 8, sizeof(format)) == 0)
 			continue;
@@ -875,7 +889,18 @@ is_sound(void)
 				const PmonHolder *holder = &holders[j]->holders[k];
 
 				if (holder->state < 0 || holder->state >= PMON_STATES ||
+					holder->session < PMON_NONE || holder->session >= PMON_MAX_HOLDER_SESSIONS ||
 					strnlen(holder->application_name, NAMEDATALEN) == NAMEDATALEN)
+					return false;
+			}
+			for (int k = 0; k < PMON_MAX_HOLDER_SESSIONS; k++)
+			{
+				const PmonHolderSession *session = &holders[j]->sessions[k];
+
+				if (session->blocks < PMON_BLOCKS_UNKNOWN || session->blocked_by < PMON_BLOCKED_BY_NOBODY ||
+					strnlen(session->wait_event_type, PMON_WAIT_TYPE_BYTES) == PMON_WAIT_TYPE_BYTES ||
+					strnlen(session->wait_event, NAMEDATALEN) == NAMEDATALEN ||
+					strnlen(session->statement, PMON_STATEMENT_BYTES) == PMON_STATEMENT_BYTES)
 					return false;
 			}
 		}
@@ -945,6 +970,38 @@ test_made_up(void)
 		worst = Max(worst, made_up(contents));
 	}
 	is_int(worst, 0, "nor does a made-up state");
+
+	worst = 0;
+	for (int i = 0; i < 4; i++)
+	{
+		memcpy(contents, good, good_size);
+		if (i < 2)
+			incident->at_peak.holders[3].session = i == 0 ? PMON_NONE - 1 : PMON_MAX_HOLDER_SESSIONS;
+		else if (i == 2)
+			incident->at_peak.sessions[3].blocks = -2;
+		else
+			incident->at_peak.sessions[3].blocked_by = -2;
+		fix_checksum(contents, good_size);
+		worst = Max(worst, made_up(contents));
+	}
+	is_int(worst, 0, "nor does a made-up session of a holder");
+
+	worst = 0;
+	for (int i = 0; i < 3; i++)
+	{
+		PmonHolderSession *session = &incident->at_start.sessions[PMON_MAX_HOLDER_SESSIONS - 1];
+
+		memcpy(contents, good, good_size);
+		if (i == 0)
+			memset(session->wait_event_type, 'x', PMON_WAIT_TYPE_BYTES);
+		else if (i == 1)
+			memset(session->wait_event, 'x', NAMEDATALEN);
+		else
+			memset(session->statement, 'x', PMON_STATEMENT_BYTES);
+		fix_checksum(contents, good_size);
+		worst = Max(worst, made_up(contents));
+	}
+	is_int(worst, 0, "nor does what it did, without an end");
 
 	memcpy(contents, good, good_size);
 	memset(incident->top_application, 'x', NAMEDATALEN);
