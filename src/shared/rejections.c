@@ -420,18 +420,18 @@ pmon_log_limits(void)
 }
 
 void
-pmon_drop_half_character(char *text, int size)
+pmon_drop_half_character(char *string, int size)
 {
-	int			length = strlen(text);
+	int			length = strlen(string);
 	int			bytes;
 
 	if (length < size - 1)
 		return;
 	for (int i = 0; i < length; i += bytes)
 	{
-		bytes = pg_encoding_mblen(PG_UTF8, text +i);
+		bytes = pg_encoding_mblen(PG_UTF8, string + i);
 		if (i + bytes > length)
-			text[		i] = '\0';
+			string[i] = '\0';
 	}
 }
 

@@ -104,7 +104,7 @@ extern void pmon_fold_rejections(void);
  * that was cut in two.  That is for UTF-8, in which the names of a refused login
  * mostly are, and statements.
  */
-extern void pmon_drop_half_character(char *text, int size);
+extern void pmon_drop_half_character(char *string, int size);
 
 /*
  * Put back what an earlier server knew; what does not fit joins "<other>".

@@ -224,6 +224,18 @@ pmon_end_reason_name(PmonEndReason reason)
 	return "idle";
 }
 
+bool
+pmon_read_session(int slot, PmonSession *session)
+{
+	memset(session, 0, sizeof(*session));
+	session->slot = slot;
+	session->pid = 1000 + slot;
+	session->backend_type = B_BACKEND;
+	session->state = PMON_STATE_ACTIVE;
+	snprintf(session->application_name, NAMEDATALEN, "session %d", slot);
+	return true;
+}
+
 void
 pmon_holders_init(void)
 {

@@ -110,7 +110,7 @@ $session{active}->send_query("SELECT pg_sleep(100000) /* ${mark}query-active */"
 $session{transaction}->query("BEGIN; LOCK locked; SELECT '${mark}query-transaction'");
 $session{aborted}->query("BEGIN; SELECT '${mark}query-aborted' / 0");
 $session{waiting}->send_query("INSERT INTO locked SELECT 1 /* ${mark}query-waiting */");
-becomes_true("SELECT count(*) = 5 FROM pg_stat_activity WHERE query LIKE '%${mark}query%' AND usename = 'alice'
+becomes_true("SELECT count(*) = 5 FROM pg_stat_activity WHERE query LIKE '%query-%' AND usename = 'alice'
 	AND (application_name NOT IN ('${mark}app-waiting') OR wait_event_type = 'Lock')", 'every session is in its state');
 
 # Those who look are there before the server is full
