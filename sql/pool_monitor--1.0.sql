@@ -790,6 +790,22 @@ COMMENT ON FUNCTION pool_monitor_terminate(integer, boolean) IS
 -- For applications
 --
 
+CREATE FUNCTION pool_monitor_diagnosis(
+    since interval DEFAULT '1 hour',
+    OUT rank integer,
+    OUT severity text,
+    OUT finding text,
+    OUT subject_type text,
+    OUT subject text,
+    OUT evidence text,
+    OUT remedy text,
+    OUT reference text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 5;
+COMMENT ON FUNCTION pool_monitor_diagnosis(interval) IS
+'what is wrong with the connections now, and was since then: the most likely cause first (rank), with its severity (critical, warning, notice), a stable code (finding), whom it is about, the figures that decide in words, what to do, and the section of the documentation to read; one row healthy where there is nothing; about the own sessions alone without pg_read_all_stats';
+
 CREATE FUNCTION pool_monitor_health()
 RETURNS jsonb
 LANGUAGE SQL VOLATILE PARALLEL RESTRICTED
@@ -817,11 +833,17 @@ BEGIN ATOMIC
                              'invalid', p.invalid,
                              'total_connections', p.total_connections,
                              'status', p.status)), '[]')
-                    FROM pool_monitor_pools() p))
+                    FROM pool_monitor_pools() p),
+        'findings', (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                                'finding', d.finding,
+                                'severity', d.severity,
+                                'subject', d.subject,
+                                'evidence', d.evidence) ORDER BY d.rank)
+                       FROM pool_monitor_diagnosis() d))
       FROM pool_monitor_status() s;
 END;
 COMMENT ON FUNCTION pool_monitor_health() IS
-'the main figures of pool_monitor_status, and of each declared pool under pools, as JSON for a health endpoint';
+'the main figures of pool_monitor_status, those of each declared pool under pools, and what pool_monitor_diagnosis() says under findings, as JSON for a health endpoint';
 
 --
 -- The extension itself

@@ -227,6 +227,13 @@ PmonFindSetting(const char *name)
 #define PmonIntSetting(setting) ((struct config_int *) (setting))
 #endif
 
+/* What a backend has to say at least to be logged */
+#if PG_VERSION_NUM >= 190000
+#define PmonLogMinMessages()	(log_min_messages[B_BACKEND])
+#else
+#define PmonLogMinMessages()	(log_min_messages)
+#endif
+
 /* Does libpq's buffer hold bytes of a next message? */
 #if PG_VERSION_NUM >= 170000
 #define PmonInputIsBuffered()	(pq_buffer_remaining_data() > 0)

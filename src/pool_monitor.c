@@ -23,6 +23,9 @@
  *		load_reader			the load out of it
  *		openmetrics			the text format of the metrics
  *		series_groups		groups as they are exposed to Prometheus
+ *		sizing_input		what the formula for a pool's size is given
+ *		usage_facts			how connections are, and were, used
+ *		diagnosis_facts		all that a diagnosis is made from
  *		sparkline			a line of blocks
  *
  * worker/, in the background worker; allocates once and never raises:
@@ -73,6 +76,10 @@
  *		sizing				how large a pool should be
  *		wait_graph			who waits for whom, in the end
  *		idle_policy			which idle sessions to end
+ *		findings			what a diagnosis can find, in words and in order
+ *		diagnosis			the table of its rules, and what explains what
+ *		diagnosis_sessions, diagnosis_pools, diagnosis_limits
+ *							the rules
  *
  *-------------------------------------------------------------------------
  */

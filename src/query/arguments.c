@@ -101,3 +101,11 @@ pmon_interval_argument(const Interval *interval, const char *name)
 				 errmsg("\"%s\" must be greater than zero", name)));
 	return length;
 }
+
+double
+pmon_interval_seconds(const Interval *interval, const char *name)
+{
+	pmon_require_finite(interval, name);
+	return interval->time / (double) USECS_PER_SEC +
+		((double) interval->day + (double) interval->month * DAYS_PER_MONTH) * SECS_PER_DAY;
+}

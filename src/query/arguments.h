@@ -49,4 +49,7 @@ extern void pmon_require_finite(const Interval *interval, const char *name);
 /* An interval in microseconds, which must be positive and have no months */
 extern int64 pmon_interval_argument(const Interval *interval, const char *name);
 
+/* An interval in seconds, months counted as 30 days; it must be finite */
+extern double pmon_interval_seconds(const Interval *interval, const char *name);
+
 #endif							/* PMON_ARGUMENTS_H */

@@ -324,8 +324,8 @@ pmon_judge_live(PmonLive *live, const PmonIdlePolicy *policy, int *n)
  * When the session started its last statement.  A function called through the
  * fast path is one, which core does not note as such.
  */
-static TimestampTz
-statement_start(const PmonSession *session)
+TimestampTz
+pmon_statement_start(const PmonSession *session)
 {
 	return session->state == PMON_STATE_FASTPATH ? session->state_change :
 		session->query_start;
@@ -336,9 +336,9 @@ statement_start(const PmonSession *session)
  * its client it is still the client's statement; but one that waits for a lock
  * now does not wait for the client.
  */
-static PmonLeak
-why_active(const PmonSession *session, uint32 wait_event_info,
-		   PmonBlocking blocking)
+PmonLeak
+pmon_why_active(const PmonSession *session, uint32 wait_event_info,
+				PmonBlocking blocking)
 {
 	if (session->state != PMON_STATE_ACTIVE)
 		;
@@ -360,7 +360,7 @@ PmonLeak
 pmon_leak_suspect(const PmonLive *live, const PmonSession *session,
 				  uint32 wait_event_info, PmonBlocking blocking)
 {
-	int64		age = pmon_age(live->now, statement_start(session));
+	int64		age = pmon_age(live->now, pmon_statement_start(session));
 
 	if (!PmonIsSession(session) || age < 0 ||
 		age < pmon_leak_threshold * INT64CONST(1000))
@@ -377,7 +377,7 @@ pmon_leak_suspect(const PmonLive *live, const PmonSession *session,
 	if (session->state == PMON_STATE_IDLE_IN_TRANSACTION_ABORTED)
 		return PMON_LEAK_IDLE_IN_TRANSACTION_ABORTED;
 
-	return why_active(session, wait_event_info, blocking);
+	return pmon_why_active(session, wait_event_info, blocking);
 }
 
 const char *

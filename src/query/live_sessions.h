@@ -150,6 +150,13 @@ extern PmonLeak pmon_leak_suspect(const PmonLive *live,
 								  uint32 wait_event_info,
 								  PmonBlocking blocking);
 
+/* The same of a session that is active or in a fast-path call, however long */
+extern PmonLeak pmon_why_active(const PmonSession *session,
+								uint32 wait_event_info, PmonBlocking blocking);
+
+/* When it started its last statement */
+extern TimestampTz pmon_statement_start(const PmonSession *session);
+
 /* The words that users see; NULL for none */
 extern const char *pmon_leak_name(PmonLeak leak);
 

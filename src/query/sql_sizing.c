@@ -11,39 +11,16 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include <math.h>
-
 #include "utils/timestamp.h"
 
 #include "pure/sizing.h"
 #include "query/arguments.h"
 #include "query/load_reader.h"
 #include "query/result_set.h"
+#include "query/sizing_input.h"
 #include "shared/settings.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_sizing);
-
-/* The declared pool with that id, or NULL */
-static const PmonPool *
-pool_by_id(uint32 id)
-{
-	if (!PmonIsPoolId(id))
-		return NULL;
-	for (int i = 0; i < pmon_declared->npools; i++)
-	{
-		if (pmon_pool_id(pmon_declared->pools[i].name) == id)
-			return &pmon_declared->pools[i];
-	}
-	return NULL;
-}
-
-static int64
-capacity_of(uint32 id)
-{
-	const PmonPool *pool = pool_by_id(id);
-
-	return pool != NULL ? pmon_pool_capacity(pool) : -1;
-}
 
 /* An application that there is, and its name */
 typedef struct KnownApplication
@@ -94,44 +71,7 @@ find_known(uint32 id)
 static bool
 is_known(uint32 id)
 {
-	return PmonIsPoolId(id) ? pool_by_id(id) != NULL : find_known(id) != NULL;
-}
-
-/* The coefficient of variation of hold times; NaN if it can not be told */
-static double
-variation(const PmonHoldBrief *brief)
-{
-	double		mean;
-	double		variance;
-
-	if (brief->transactions < 2 || brief->sum <= 0)
-		return NAN;
-	mean = brief->sum / brief->transactions;
-	variance = brief->square_sum / brief->transactions - mean * mean;
-	return sqrt(Max(variance, 0)) / mean;
-}
-
-static void
-fill_input(PmonSizingInput *input, const PmonLoad *load, const PmonPool *pool,
-		   double wait_target, double percentile)
-{
-	/* one minute may have too few to tell how hold times vary */
-	const PmonHoldBrief *typical =
-	load->busiest.transactions >= PMON_SIZING_FEW ? &load->busiest : &load->total;
-
-	input->transactions = load->total.transactions;
-	input->arrival_rate = load->busiest_rate;
-	input->busiest_seconds = load->busiest_seconds;
-	input->hold_mean = input->arrival_rate > 0 ?
-		load->busiest_erlangs / input->arrival_rate : 0;
-	input->hold_cv = variation(typical);
-	input->wait_target = wait_target;
-	input->percentile = percentile;
-	input->instances = pool != NULL ? pool->instances : 1;
-	input->observed_p99 = load->p99_checked_out;
-	input->observed_peak = load->peak_checked_out;
-	input->capacity = capacity_of(load->id);
-	input->full_fraction = load->full_fraction;
+	return PmonIsPoolId(id) ? pmon_pool_by_id(id) != NULL : find_known(id) != NULL;
 }
 
 static void
@@ -171,15 +111,6 @@ add_sizing_row(FunctionCallInfo fcinfo, const PmonPool *pool,
 	pmon_add_row(fcinfo, &row);
 }
 
-/* An interval in seconds, months counted as 30 days; it must be finite */
-static double
-interval_seconds(const Interval *interval, const char *name)
-{
-	pmon_require_finite(interval, name);
-	return interval->time / (double) USECS_PER_SEC +
-		((double) interval->day + (double) interval->month * DAYS_PER_MONTH) * SECS_PER_DAY;
-}
-
 /* Raise an error for arguments that make no sense. */
 static void
 check_arguments(double wait_target, double percentile, double since)
@@ -211,27 +142,27 @@ pool_monitor_sizing(PG_FUNCTION_ARGS)
 	pmon_require_worker();
 	pmon_require_not_null(fcinfo, 0, "wait_target");
 	pmon_require_not_null(fcinfo, 1, "percentile");
-	wait_target = interval_seconds(PG_GETARG_INTERVAL_P(0), "wait_target");
+	wait_target = pmon_interval_seconds(PG_GETARG_INTERVAL_P(0), "wait_target");
 	percentile = PG_GETARG_FLOAT8(1);
 
 	/* nothing is kept of the time before 2000, and null is no bound */
 	since = (double) now / USECS_PER_SEC;
 	if (!PG_ARGISNULL(2))
-		since = Min(interval_seconds(PG_GETARG_INTERVAL_P(2), "since"), since);
+		since = Min(pmon_interval_seconds(PG_GETARG_INTERVAL_P(2), "since"), since);
 	check_arguments(wait_target, percentile, since);
 	InitMaterializedSRF(fcinfo, 0);
 
 	read_known_applications();
 	loads = pmon_read_load(now - (int64) (since * USECS_PER_SEC), is_known,
-						   capacity_of, &nloads);
+						   pmon_capacity_by_id, &nloads);
 
 	for (int i = 0; i < nloads; i++)
 	{
-		const PmonPool *pool = pool_by_id(loads[i].id);
+		const PmonPool *pool = pmon_pool_by_id(loads[i].id);
 		PmonSizingInput input;
 
 		CHECK_FOR_INTERRUPTS();
-		fill_input(&input, &loads[i], pool, wait_target, percentile);
+		pmon_fill_sizing_input(&input, &loads[i], wait_target, percentile);
 		if (pool != NULL)
 			add_sizing_row(fcinfo, pool, pool->has_application ? pool->application : NULL,
 						   &input);

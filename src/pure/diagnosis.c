@@ -1,0 +1,271 @@
+/*-------------------------------------------------------------------------
+ *
+ * diagnosis.c
+ *	  What is wrong with the connections: the table of rules, and what
+ *	  explains what.
+ *
+ * See diagnosis.h.  A cause explains an effect if it is in its place: leaked
+ * sessions of a pool explain that this pool is full; whatever has a quarter of
+ * the server's slots explains that these run out.  What is explained is no
+ * reason to do anything of its own, so its remedy is to mend the cause first.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "pure/diagnosis_rules.h"
+
+/* From which share of what is at stake on one finding explains another one */
+#define EXPLAINS_FROM		4	/* a fourth */
+
+/* The shortest while, in seconds, and its share of leak_threshold */
+#define SHORTEST_WHILE		1.0
+#define WHILE_OF_THRESHOLD	20
+
+static const struct
+{
+	PmonRule	rule;
+	bool		any_moment;		/* it looks at incidents, too */
+}			rules[] = {
+	{pmon_rule_orphaned_prepared, false},
+	{pmon_rule_leak_in_transaction, true},
+	{pmon_rule_leak_aborted, true},
+	{pmon_rule_leak_not_returned, false},
+	{pmon_rule_client_not_reading, true},
+	{pmon_rule_lock_convoy, true},
+	{pmon_rule_long_statements, true},
+	{pmon_rule_more_instances, false},
+	{pmon_rule_idle_pile_up, true},
+	{pmon_rule_application_hogs, true},
+	{pmon_rule_pools_oversubscribed, false},
+	{pmon_rule_pool_too_small, false},
+	{pmon_rule_max_connections, true},
+	{pmon_rule_logins_stuck, true},
+	{pmon_rule_connection_churn, false},
+	{pmon_rule_retry_storm, false},
+	{pmon_rule_role_limit, false},
+	{pmon_rule_database_limit, false},
+	{pmon_rule_pool_oversized, false},
+	{pmon_rule_pool_mostly_idle, false},
+	{pmon_rule_sampling_blind, false}
+};
+
+double
+pmon_settling_time(double leak_threshold)
+{
+	return Max(leak_threshold / WHILE_OF_THRESHOLD, SHORTEST_WHILE);
+}
+
+bool
+pmon_moment_is_above(const PmonFacts *facts, const PmonMoment *moment, int percent)
+{
+	return (int64) moment->connections * 100 >= (int64) percent * facts->slots;
+}
+
+bool
+pmon_moment_is_full(const PmonFacts *facts, const PmonMoment *moment)
+{
+	return moment->exhausted ||
+		pmon_moment_is_above(facts, moment, facts->critical_threshold);
+}
+
+const PmonPoolFacts *
+pmon_pool_of(const PmonFacts *facts, int pool)
+{
+	return pool >= 0 && facts->pools[pool].capacity > 0 ? &facts->pools[pool] : NULL;
+}
+
+int64
+pmon_limit_of(const PmonFacts *facts, int pool)
+{
+	const PmonPoolFacts *of = pmon_pool_of(facts, pool);
+
+	return of != NULL ? Min(of->capacity, facts->slots) : facts->slots;
+}
+
+int
+pmon_sessions_of(const PmonMoment *moment, const char *application_name)
+{
+	int			sessions = 0;
+
+	for (int i = 0; i < moment->nuses; i++)
+	{
+		if (strcmp(moment->uses[i].application_name, application_name) == 0)
+			sessions += moment->uses[i].sessions;
+	}
+	return sessions;
+}
+
+void
+pmon_begin_evidence(PmonFinding *finding, const PmonMoment *moment)
+{
+	finding->past = moment->incident[0] != '\0';
+	if (finding->past)
+		PmonEvidence(finding, "At the peak of %s: ", moment->incident);
+}
+
+/*
+ * What explains what
+ */
+
+static bool
+is_cause(const PmonFinding *finding)
+{
+	return finding->code <= PMON_FINDING_IDLE_PILE_UP &&
+		finding->severity > PMON_NOTICE;
+}
+
+/* Of one application, or of the pool that it is in? */
+static bool
+is_same_subject(const PmonFinding *cause, const PmonFinding *effect)
+{
+	if (effect->pool >= 0 && cause->pool == effect->pool)
+		return true;
+	return effect->application_name[0] != '\0' &&
+		strcmp(cause->application_name, effect->application_name) == 0;
+}
+
+static bool
+is_about_locks(const PmonFinding *cause)
+{
+	return cause->code == PMON_FINDING_LOCK_CONVOY ||
+		cause->code == PMON_FINDING_ORPHANED_PREPARED;
+}
+
+/* Does enough of a pool or an application wait for locks? */
+static bool
+is_waiting(const PmonFacts *facts, const PmonFinding *effect)
+{
+	const PmonMoment *now = &facts->moments[0];
+	int			waiting = 0;
+
+	for (int i = 0; i < now->nuses; i++)
+	{
+		const PmonUseFacts *use = &now->uses[i];
+
+		if (use->use == PMON_USE_LOCK &&
+			(effect->pool >= 0 ? use->pool == effect->pool :
+			 strcmp(use->application_name, effect->application_name) == 0))
+			waiting += use->sessions;
+	}
+	return waiting > 0 &&
+		waiting * EXPLAINS_FROM >= pmon_limit_of(facts, effect->pool);
+}
+
+static bool
+explains(const PmonFacts *facts, const PmonFinding *cause, const PmonFinding *effect)
+{
+	if (!is_cause(cause) || cause->code >= effect->code ||
+		cause->past != effect->past)
+		return false;
+	switch (effect->code)
+	{
+		case PMON_FINDING_LOCK_CONVOY:
+			return (cause->code == PMON_FINDING_LEAK_IN_TRANSACTION ||
+					cause->code == PMON_FINDING_LEAK_ABORTED ||
+					cause->code == PMON_FINDING_CLIENT_NOT_READING) &&
+				is_same_subject(cause, effect);
+		case PMON_FINDING_IDLE_PILE_UP:
+			return cause->code == PMON_FINDING_MORE_INSTANCES;
+		case PMON_FINDING_POOL_TOO_SMALL:
+		case PMON_FINDING_APPLICATION_HOGS:
+			return is_same_subject(cause, effect) ||
+				(is_about_locks(cause) && is_waiting(facts, effect));
+		case PMON_FINDING_LOGINS_STUCK:
+			return is_about_locks(cause);
+		case PMON_FINDING_MAX_CONNECTIONS_TOO_LOW:
+		case PMON_FINDING_RETRY_STORM:
+			return cause->connections * EXPLAINS_FROM >= facts->slots;
+		default:
+			return false;
+	}
+}
+
+/* The cause is as bad as what it leads to, and that needs no remedy itself. */
+static void
+explain(PmonFinding *cause, PmonFinding *effect)
+{
+	effect->explained = true;
+	cause->severity = Max(cause->severity, effect->severity);
+	PmonEvidence(effect, " Explained by %s%s%s.", pmon_finding_name(cause->code),
+				 cause->subject[0] != '\0' ? " of " : "", cause->subject);
+	effect->remedy[0] = '\0';
+	PmonRemedy(effect, "Mend %s first, then ask again.", pmon_finding_name(cause->code));
+	if (effect->code == PMON_FINDING_POOL_TOO_SMALL)
+		PmonRemedy(effect, " No size is recommended while there is that: more connections would be lost to it as well.");
+}
+
+/* Each is explained by the first cause that can, before what it explains. */
+static void
+conclude(const PmonFacts *facts, PmonFindings *findings)
+{
+	pmon_sort_findings(findings);
+	for (int i = 0; i < findings->nfindings; i++)
+	{
+		PmonFinding *effect = &findings->findings[i];
+
+		for (int j = 0; j < findings->nfindings && !effect->explained; j++)
+		{
+			if (explains(facts, &findings->findings[j], effect))
+				explain(&findings->findings[j], effect);
+		}
+	}
+	pmon_sort_findings(findings);
+}
+
+/* What an incident had and there is still is no news. */
+static void
+drop_repeated(PmonFindings *findings, int first)
+{
+	int			kept = first;
+
+	for (int i = first; i < findings->nfindings; i++)
+	{
+		bool		repeated = false;
+
+		for (int j = 0; j < first && !repeated; j++)
+			repeated = findings->findings[j].code == findings->findings[i].code &&
+				strcmp(findings->findings[j].subject, findings->findings[i].subject) == 0;
+		if (!repeated)
+			findings->findings[kept++] = findings->findings[i];
+	}
+	findings->nfindings = kept;
+}
+
+static void
+add_healthy(const PmonFacts *facts, PmonFindings *findings)
+{
+	const PmonMoment *now = &facts->moments[0];
+	PmonFinding *finding = pmon_add_finding(findings, PMON_FINDING_HEALTHY,
+											PMON_NOTICE, PMON_SUBJECT_SERVER, "");
+	char		age[PMON_AGE_BYTES];
+
+	PmonEvidence(finding, "%d of %d connections are open", now->connections, facts->slots);
+	if (facts->sight.preloaded)
+		PmonEvidence(finding, ", at most %d%% were in the last %s, and no login was refused in it",
+					 (int) (facts->utilization_max * 100), pmon_age_text(facts->since, age));
+	PmonEvidence(finding, ".  No session looks leaked or stuck%s.",
+				 facts->sight.all ? "" :
+				 " among those that you may see; for all, be a member of pg_read_all_stats");
+}
+
+void
+pmon_diagnose(const PmonFacts *facts, PmonFindings *findings)
+{
+	findings->nfindings = 0;
+	for (int m = 0; m < facts->nmoments; m++)
+	{
+		int			before = findings->nfindings;
+
+		for (int i = 0; i < lengthof(rules); i++)
+		{
+			if (m == 0 || rules[i].any_moment)
+				rules[i].rule(facts, &facts->moments[m], findings);
+		}
+		if (m > 0)
+			drop_repeated(findings, before);
+	}
+	if (findings->nfindings == 0)
+		add_healthy(facts, findings);
+	conclude(facts, findings);
+}
