@@ -97,11 +97,16 @@ pmon_sessions_of(const PmonMoment *moment, const char *application_name)
 }
 
 void
-pmon_begin_evidence(PmonFinding *finding, const PmonMoment *moment)
+pmon_begin_evidence(PmonFinding *finding, const PmonFacts *facts,
+					const PmonMoment *moment)
 {
-	finding->past = moment->incident[0] != '\0';
-	if (finding->past)
-		PmonEvidence(finding, "At the peak of %s: ", moment->incident);
+	finding->moment = moment - facts->moments;
+	if (finding->moment == 0)
+		return;
+
+	/* nothing that is over is critical any more */
+	finding->severity = Min(finding->severity, PMON_WARNING);
+	PmonEvidence(finding, "At the peak of %s: ", moment->incident);
 }
 
 /*
@@ -109,10 +114,17 @@ pmon_begin_evidence(PmonFinding *finding, const PmonMoment *moment)
  */
 
 static bool
+is_limit(const PmonFinding *finding)
+{
+	return finding->code == PMON_FINDING_ROLE_LIMIT ||
+		finding->code == PMON_FINDING_DATABASE_LIMIT;
+}
+
+static bool
 is_cause(const PmonFinding *finding)
 {
-	return finding->code <= PMON_FINDING_IDLE_PILE_UP &&
-		finding->severity > PMON_NOTICE;
+	return finding->severity > PMON_NOTICE &&
+		(finding->code <= PMON_FINDING_IDLE_PILE_UP || is_limit(finding));
 }
 
 /* Of one application, or of the pool that it is in? */
@@ -136,12 +148,12 @@ is_about_locks(const PmonFinding *cause)
 static bool
 is_waiting(const PmonFacts *facts, const PmonFinding *effect)
 {
-	const PmonMoment *now = &facts->moments[0];
+	const PmonMoment *moment = &facts->moments[effect->moment];
 	int			waiting = 0;
 
-	for (int i = 0; i < now->nuses; i++)
+	for (int i = 0; i < moment->nuses; i++)
 	{
-		const PmonUseFacts *use = &now->uses[i];
+		const PmonUseFacts *use = &moment->uses[i];
 
 		if (use->use == PMON_USE_LOCK &&
 			(effect->pool >= 0 ? use->pool == effect->pool :
@@ -156,7 +168,7 @@ static bool
 explains(const PmonFacts *facts, const PmonFinding *cause, const PmonFinding *effect)
 {
 	if (!is_cause(cause) || cause->code >= effect->code ||
-		cause->past != effect->past)
+		cause->moment != effect->moment)
 		return false;
 	switch (effect->code)
 	{
@@ -173,9 +185,13 @@ explains(const PmonFacts *facts, const PmonFinding *cause, const PmonFinding *ef
 				(is_about_locks(cause) && is_waiting(facts, effect));
 		case PMON_FINDING_LOGINS_STUCK:
 			return is_about_locks(cause);
-		case PMON_FINDING_MAX_CONNECTIONS_TOO_LOW:
 		case PMON_FINDING_RETRY_STORM:
+			if (is_limit(cause))
+				return (int64) cause->connections * EXPLAINS_FROM >= facts->rejected;
 			return cause->connections * EXPLAINS_FROM >= facts->slots;
+		case PMON_FINDING_MAX_CONNECTIONS_TOO_LOW:
+			return !is_limit(cause) &&
+				cause->connections * EXPLAINS_FROM >= facts->slots;
 		default:
 			return false;
 	}

@@ -65,6 +65,7 @@ limit_reached(PmonFindings *findings, const PmonRefusedFacts *refused,
 	PmonFinding *finding = pmon_add_finding(findings, code, PMON_WARNING, type, refused->name);
 	char		age[PMON_AGE_BYTES];
 
+	finding->connections = Min(refused->rejected, PG_INT32_MAX);
 	PmonEvidence(finding, INT64_FORMAT " login%s refused by the CONNECTION LIMIT of %s %s, the last one %s ago. That is a limit of its own: the server may have slots.",
 				 refused->rejected, refused->rejected == 1 ? " was" : "s were", word,
 				 refused->name, pmon_age_text(refused->last_ago, age));
@@ -105,6 +106,7 @@ pmon_rule_connection_churn(const PmonFacts *facts, const PmonMoment *moment,
 		const PmonChurnFacts *churn = &facts->churn[i];
 		double		rate = churn->sessions / Max(churn->seconds, 1.0);
 		char		age[PMON_AGE_BYTES];
+		char		often[PMON_AGE_BYTES];
 		PmonFinding *finding;
 
 		if (churn->sessions < MANY_SESSIONS || rate < OFTEN ||
@@ -115,8 +117,9 @@ pmon_rule_connection_churn(const PmonFacts *facts, const PmonMoment *moment,
 								   rate >= VERY_OFTEN ? PMON_WARNING : PMON_NOTICE,
 								   PMON_SUBJECT_APPLICATION, churn->application_name);
 		memcpy(finding->application_name, churn->application_name, NAMEDATALEN);
-		PmonEvidence(finding, "\"%s\" has opened and closed " INT64_FORMAT " sessions, %.2g a second, for " INT64_FORMAT " transactions",
-					 churn->application_name, churn->sessions, rate, churn->transactions);
+		PmonEvidence(finding, "\"%s\" has opened and closed " INT64_FORMAT " sessions, %s a second, for " INT64_FORMAT " transactions",
+					 churn->application_name, churn->sessions, pmon_rate_text(rate, often),
+					 churn->transactions);
 		PmonEvidence(finding, "; they last %s on average. Each is a new process.",
 					 pmon_age_text(churn->session_mean, age));
 		PmonRemedy(finding, "Let it keep its connections: a pool in the application, persistent connections in its framework (CONN_MAX_AGE in Django), or PgBouncer.");
@@ -129,6 +132,7 @@ pmon_rule_retry_storm(const PmonFacts *facts, const PmonMoment *moment,
 {
 	bool		known = facts->rejected_application[0] != '\0';
 	char		age[PMON_AGE_BYTES];
+	char		rate[PMON_AGE_BYTES];
 	PmonFinding *finding;
 
 	if (facts->rejected < MANY_REFUSED || facts->rejected_rate < REFUSED_OFTEN)
@@ -137,8 +141,8 @@ pmon_rule_retry_storm(const PmonFacts *facts, const PmonMoment *moment,
 							   known ? PMON_SUBJECT_APPLICATION : PMON_SUBJECT_SERVER,
 							   facts->rejected_application);
 	finding->connections = 0;
-	PmonEvidence(finding, INT64_FORMAT " logins were refused within %s, up to %.2g a second",
-				 facts->rejected, pmon_age_text(facts->since, age), facts->rejected_rate);
+	PmonEvidence(finding, INT64_FORMAT " logins were refused within %s, up to %s a second",
+				 facts->rejected, pmon_age_text(facts->since, age), pmon_rate_text(facts->rejected_rate, rate));
 	if (known)
 		PmonEvidence(finding, ", most of them of \"%s\"", facts->rejected_application);
 	PmonEvidence(finding, ". Who is refused tries again at once, and each attempt costs the server a process.");

@@ -118,10 +118,11 @@ static void
 add_load(PmonFinding *finding, const PmonPoolFacts *pool)
 {
 	char		age[PMON_AGE_BYTES];
+	char		rate[PMON_AGE_BYTES];
 
 	if (pool->transactions > 0)
-		PmonEvidence(finding, " In its busiest minute it had %.3g transactions a second, each of which held a connection for %s on average.",
-					 pool->rate, pmon_age_text(pool->hold_mean, age));
+		PmonEvidence(finding, " In its busiest minute it had %s transactions a second, each of which held a connection for %s on average.",
+					 pmon_rate_text(pool->rate, rate), pmon_age_text(pool->hold_mean, age));
 }
 
 static void

@@ -67,6 +67,7 @@ extern int	pmon_sessions_of(const PmonMoment *moment, const char *application_na
 #define PmonPlural(n)		((n) == 1 ? "" : "s")
 
 /* The start of an evidence: which incident it is of, if it is not of now */
-extern void pmon_begin_evidence(PmonFinding *finding, const PmonMoment *moment);
+extern void pmon_begin_evidence(PmonFinding *finding, const PmonFacts *facts,
+								const PmonMoment *moment);
 
 #endif							/* PMON_DIAGNOSIS_RULES_H */

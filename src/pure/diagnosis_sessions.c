@@ -16,6 +16,9 @@
 /* From how many on sessions are more than a few, where they are not aged */
 #define MANY				3
 
+/* Sessions that began so closely together, in seconds, began as one. */
+#define SHORTEST_PACE		0.1
+
 /* The share of the threshold after which a wait for a lock is not a short one */
 #define WAIT_OF_THRESHOLD	10
 #define SHORTEST_WAIT		1.0
@@ -49,7 +52,7 @@ severity_of(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 static PmonFinding *
-add_use(const PmonMoment *moment, PmonFindings *findings, PmonFindingCode code,
+add_use(const PmonFacts *facts, const PmonMoment *moment, PmonFindings *findings, PmonFindingCode code,
 		PmonSeverity severity, const PmonUseFacts *use, int sessions)
 {
 	PmonFinding *finding = pmon_add_finding(findings, code, severity,
@@ -59,7 +62,7 @@ add_use(const PmonMoment *moment, PmonFindings *findings, PmonFindingCode code,
 	finding->connections = sessions;
 	finding->pool = use->pool;
 	memcpy(finding->application_name, use->application_name, NAMEDATALEN);
-	pmon_begin_evidence(finding, moment);
+	pmon_begin_evidence(finding, facts, moment);
 	PmonEvidence(finding, "%d of the %d connections of \"%s\" ", sessions,
 				 pmon_sessions_of(moment, use->application_name), use->application_name);
 	return finding;
@@ -102,11 +105,11 @@ add_growing(const PmonFacts *facts, const PmonMoment *moment,
 	if (use->settled < MANY ||
 		!is_part(use->settled, pmon_sessions_of(moment, use->application_name), 4))
 		return;
-	finding = add_use(moment, findings, code, half ? PMON_WARNING : PMON_NOTICE,
+	finding = add_use(facts, moment, findings, code, half ? PMON_WARNING : PMON_NOTICE,
 					  use, use->settled);
 	PmonEvidence(finding, "are %s, ", what);
 	add_oldest(finding, use);
-	if (use->oldest > use->newest)
+	if (use->oldest - use->newest >= use->settled * SHORTEST_PACE)
 		PmonEvidence(finding, ", and there is one more every %s",
 					 pmon_age_text((use->oldest - use->newest) / (use->settled - 1), age));
 	add_limit(finding, facts, use);
@@ -118,10 +121,10 @@ add_growing(const PmonFacts *facts, const PmonMoment *moment,
 
 /* Sessions that say themselves that they need it are no leak. */
 static void
-add_deliberate(const PmonMoment *moment, PmonFindings *findings,
+add_deliberate(const PmonFacts *facts, const PmonMoment *moment, PmonFindings *findings,
 			   PmonFindingCode code, const PmonUseFacts *use, const char *what)
 {
-	PmonFinding *finding = add_use(moment, findings, code, PMON_NOTICE, use, use->aged);
+	PmonFinding *finding = add_use(facts, moment, findings, code, PMON_NOTICE, use, use->aged);
 
 	PmonEvidence(finding, "are %s, ", what);
 	add_oldest(finding, use);
@@ -145,16 +148,16 @@ leak_in_transaction(const PmonFacts *facts, const PmonMoment *moment,
 	}
 	if (use->deliberate >= use->aged)
 	{
-		add_deliberate(moment, findings, code, use, what);
+		add_deliberate(facts, moment, findings, code, use, what);
 		return;
 	}
-	finding = add_use(moment, findings, code,
+	finding = add_use(facts, moment, findings, code,
 					  severity_of(facts, moment, use, use->settled), use, use->settled);
 	PmonEvidence(finding, "are %s, %d of them for more than %s, ", what, use->aged,
 				 pmon_age_text(facts->leak_threshold, age));
 	add_oldest(finding, use);
 	add_limit(finding, facts, use);
-	if (finding->past)
+	if (finding->moment > 0)
 		PmonRemedy(finding, "SELECT application_name, longest_transaction, query FROM pool_monitor_incident_holders() shows the last statement: find the code that runs it, and let it commit or roll back in every path.");
 	else
 		PmonRemedy(finding, "SELECT pid, transaction_age, query FROM pool_monitor_leaks WHERE application_name = %s shows the last statement: find the code that runs it, and let it commit or roll back in every path.",
@@ -199,7 +202,7 @@ pmon_rule_client_not_reading(const PmonFacts *facts, const PmonMoment *moment,
 
 		if (use->use != PMON_USE_CLIENT || use->aged == 0)
 			continue;
-		finding = add_use(moment, findings, PMON_FINDING_CLIENT_NOT_READING,
+		finding = add_use(facts, moment, findings, PMON_FINDING_CLIENT_NOT_READING,
 						  severity_of(facts, moment, use, use->aged), use, use->aged);
 		PmonEvidence(finding, "run a statement that waits for its client, which does not read the result or does not send what it announced, ");
 		add_oldest(finding, use);
@@ -243,7 +246,7 @@ lock_convoy(const PmonFacts *facts, const PmonMoment *moment,
 							   PMON_SUBJECT_SESSION, subject);
 	finding->connections = root->blocks + 1;
 	memcpy(finding->application_name, root->application_name, NAMEDATALEN);
-	pmon_begin_evidence(finding, moment);
+	pmon_begin_evidence(finding, facts, moment);
 	PmonEvidence(finding, "%d session%s wait%s for the locks of pid %d of \"%s\" (role %s), which is %s for %s",
 				 root->blocks, PmonPlural(root->blocks), root->blocks == 1 ? "s" : "",
 				 root->pid, root->application_name, root->usename,
@@ -252,7 +255,7 @@ lock_convoy(const PmonFacts *facts, const PmonMoment *moment,
 		PmonEvidence(finding, "; the longest wait is %s", pmon_age_text(root->longest_wait, age));
 	PmonEvidence(finding, ". Those that wait are its victims, however long they take.");
 
-	if (finding->past)
+	if (finding->moment > 0)
 		PmonRemedy(finding, "SELECT pid, blocks, query FROM pool_monitor_incident_holders() WHERE blocks > 0 has its last statement.");
 	else if (root->use == PMON_USE_BUSY)
 		PmonRemedy(finding, "SELECT pg_cancel_backend(%d) cancels its statement, if that can be given up.", root->pid);
@@ -298,7 +301,7 @@ pmon_rule_long_statements(const PmonFacts *facts, const PmonMoment *moment,
 		if (use->use != PMON_USE_BUSY || use->aged == 0)
 			continue;
 		severity = severity_of(facts, moment, use, use->aged);
-		finding = add_use(moment, findings, PMON_FINDING_LONG_STATEMENTS,
+		finding = add_use(facts, moment, findings, PMON_FINDING_LONG_STATEMENTS,
 						  severity == PMON_CRITICAL ? PMON_CRITICAL : PMON_NOTICE,
 						  use, use->aged);
 		PmonEvidence(finding, "run a statement for more than %s, and wait neither for a lock nor for the client, ",
@@ -364,7 +367,7 @@ pmon_rule_idle_pile_up(const PmonFacts *facts, const PmonMoment *moment,
 	finding->connections = idle;
 	if (has_most)
 		memcpy(finding->application_name, most, NAMEDATALEN);
-	pmon_begin_evidence(finding, moment);
+	pmon_begin_evidence(finding, facts, moment);
 	PmonEvidence(finding, "%d of the %d connections that there are slots for have been idle for more than %s",
 				 idle, facts->slots, pmon_age_text(facts->leak_threshold, age));
 	if (most != NULL)
@@ -393,7 +396,7 @@ pmon_rule_application_hogs(const PmonFacts *facts, const PmonMoment *moment,
 	finding->connections = held;
 	finding->pool = pool;
 	memcpy(finding->application_name, most, NAMEDATALEN);
-	pmon_begin_evidence(finding, moment);
+	pmon_begin_evidence(finding, facts, moment);
 	PmonEvidence(finding, "\"%s\" has %d of the %d connections that there are slots for, all others %d together.",
 				 most, held, facts->slots, moment->connections - held);
 	if (pmon_pool_of(facts, pool) != NULL)
@@ -437,7 +440,7 @@ pmon_rule_max_connections(const PmonFacts *facts, const PmonMoment *moment,
 							   refused ? PMON_WARNING : PMON_NOTICE,
 							   PMON_SUBJECT_SERVER, "");
 	finding->connections = moment->connections;
-	pmon_begin_evidence(finding, moment);
+	pmon_begin_evidence(finding, facts, moment);
 	PmonEvidence(finding, "%d of the %d connections that there are slots for are open, and %d of them work.",
 				 moment->connections, facts->slots, working);
 	if (facts->rejected_by_server > 0)
@@ -471,7 +474,7 @@ pmon_rule_logins_stuck(const PmonFacts *facts, const PmonMoment *moment,
 							   is_part(stuck, facts->slots, 4) ? PMON_CRITICAL : PMON_WARNING,
 							   PMON_SUBJECT_SERVER, "");
 	finding->connections = stuck;
-	pmon_begin_evidence(finding, moment);
+	pmon_begin_evidence(finding, facts, moment);
 	PmonEvidence(finding, "%d login%s been authenticated and %s not ready, the longest for %s. Each has a slot meanwhile.",
 				 stuck, stuck == 1 ? " has" : "s have", stuck == 1 ? "is" : "are",
 				 pmon_age_text(oldest, age));

@@ -35,10 +35,10 @@ static const struct
 	{"pool_too_small", "choosing-a-pool-size"},
 	{"max_connections_too_low", "the-server-is-too-small"},
 	{"logins_stuck", "logins-do-not-get-through"},
-	{"connection_churn", "sessions-come-and-go"},
-	{"retry_storm", "sessions-come-and-go"},
 	{"role_limit", "limits-of-roles-and-databases"},
 	{"database_limit", "limits-of-roles-and-databases"},
+	{"connection_churn", "sessions-come-and-go"},
+	{"retry_storm", "sessions-come-and-go"},
 	{"pool_oversized", "choosing-a-pool-size"},
 	{"pool_mostly_idle", "choosing-a-pool-size"},
 	{"sampling_blind", "troubleshooting"},
@@ -84,8 +84,11 @@ pmon_add_finding(PmonFindings *findings, PmonFindingCode code,
 				 const char *subject)
 {
 	PmonFinding *finding = &findings->surplus;
+	int			same = 0;
 
-	if (findings->nfindings < PMON_MAX_FINDINGS)
+	for (int i = 0; i < findings->nfindings; i++)
+		same += findings->findings[i].code == code;
+	if (findings->nfindings < PMON_MAX_FINDINGS && same < PMON_MAX_OF_CODE)
 		finding = &findings->findings[findings->nfindings++];
 
 	memset(finding, 0, sizeof(*finding));
@@ -107,8 +110,8 @@ compare_findings(const void *a, const void *b)
 		return left->explained ? 1 : -1;
 	if (left->severity != right->severity)
 		return left->severity > right->severity ? -1 : 1;
-	if (left->past != right->past)
-		return left->past ? 1 : -1;
+	if (left->moment != right->moment)
+		return left->moment < right->moment ? -1 : 1;
 	if (left->code != right->code)
 		return left->code < right->code ? -1 : 1;
 	if (left->connections != right->connections)
@@ -169,5 +172,12 @@ pmon_age_text(double seconds, char *text)
 	else
 		snprintf(text, PMON_AGE_BYTES, "%lld d %lld h", s / SECONDS_PER_DAY,
 				 s % SECONDS_PER_DAY / SECONDS_PER_HOUR);
+	return text;
+}
+
+const char *
+pmon_rate_text(double rate, char *text)
+{
+	snprintf(text, PMON_AGE_BYTES, rate < 10 ? "%.1f" : "%.0f", rate);
 	return text;
 }

@@ -45,10 +45,10 @@ typedef enum PmonFindingCode
 	PMON_FINDING_POOL_TOO_SMALL,
 	PMON_FINDING_MAX_CONNECTIONS_TOO_LOW,
 	PMON_FINDING_LOGINS_STUCK,
-	PMON_FINDING_CONNECTION_CHURN,
-	PMON_FINDING_RETRY_STORM,
 	PMON_FINDING_ROLE_LIMIT,
 	PMON_FINDING_DATABASE_LIMIT,
+	PMON_FINDING_CONNECTION_CHURN,
+	PMON_FINDING_RETRY_STORM,
 	PMON_FINDING_POOL_OVERSIZED,
 	PMON_FINDING_POOL_MOSTLY_IDLE,
 	PMON_FINDING_SAMPLING_BLIND,
@@ -86,15 +86,16 @@ typedef struct PmonFinding
 	char		remedy[PMON_REMEDY_BYTES];
 
 	/* to tell which one explains which */
-	int			connections;	/* that it accounts for */
+	int			connections;	/* that it accounts for; or refused logins */
 	int			pool;			/* in the facts, or -1 */
 	char		application_name[NAMEDATALEN];	/* empty: none */
-	bool		past;			/* of an incident that is over */
+	int			moment;			/* in the facts; 0: now, else an incident */
 	bool		explained;
 } PmonFinding;
 
-/* More than that at once are not worth a reader's time. */
+/* More than that at once, or of one code, are not worth a reader's time. */
 #define PMON_MAX_FINDINGS		40
+#define PMON_MAX_OF_CODE		8
 
 typedef struct PmonFindings
 {
@@ -141,5 +142,8 @@ extern const char *pmon_literal(const char *name, char *literal);
 /* A duration in seconds as people say it, with two units at most: "7 min 38 s" */
 #define PMON_AGE_BYTES		32
 extern const char *pmon_age_text(double seconds, char *text);
+
+/* So many a second, with a decimal where there are few; as large a buffer */
+extern const char *pmon_rate_text(double rate, char *text);
 
 #endif							/* PMON_FINDINGS_H */

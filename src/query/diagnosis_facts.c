@@ -62,7 +62,7 @@ gather_sight(PmonFacts *facts, TimestampTz now)
 
 static void
 fill_pool(PmonPoolFacts *facts, const PmonPool *pool, const PmonCounts *counts,
-		  int clients, TimestampTz now)
+		  int clients, TimestampTz now, TimestampTz since)
 {
 	PmonPoolState state;
 
@@ -81,6 +81,8 @@ fill_pool(PmonPoolFacts *facts, const PmonPool *pool, const PmonCounts *counts,
 	{
 		facts->ended_checked_out = state.ended_checked_out;
 		facts->ended_ago = seconds_ago(now, state.ended_noted_at);
+		if (state.peak_checked_out.at >= since)
+			facts->peak_checked_out = state.peak_checked_out.value;
 	}
 }
 
@@ -120,7 +122,7 @@ add_load(PmonPoolFacts *pool, const PmonLoad *load)
 	pool->hold_mean = input.hold_mean;
 	pool->full_fraction = isnan(input.full_fraction) ? PMON_UNKNOWN : input.full_fraction;
 	pool->p99_checked_out = input.observed_p99;
-	pool->peak_checked_out = input.observed_peak;
+	pool->peak_checked_out = Max(pool->peak_checked_out, input.observed_peak);
 	if (pmon_sizing(&input, &result))
 	{
 		pool->recommended = result.recommended;
@@ -156,7 +158,8 @@ gather_pools(PmonFacts *facts, PmonLive *live, TimestampTz since)
 	{
 		const PmonPool *pool = &pmon_declared->pools[i];
 
-		fill_pool(&facts->pools[i], pool, &counts[i], clients[i], live->now);
+		fill_pool(&facts->pools[i], pool, &counts[i], clients[i], live->now,
+				  since);
 		facts->claimed += pmon_pool_claim(pool, counts[i].connections);
 	}
 	note_silence(facts, live);

@@ -46,17 +46,16 @@ Datum
 pool_monitor_diagnosis(PG_FUNCTION_ARGS)
 {
 	PmonFindings *findings;
-	double		since;
 
-	pmon_require_not_null(fcinfo, 0, "since");
-	since = pmon_interval_seconds(PG_GETARG_INTERVAL_P(0), "since");
+	/* nothing is kept of the time before 2000, and null is no bound */
+	double		since = (double) GetCurrentTimestamp() / USECS_PER_SEC;
+
+	if (!PG_ARGISNULL(0))
+		since = Min(pmon_interval_seconds(PG_GETARG_INTERVAL_P(0), "since"), since);
 	if (!(since > 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"since\" must be greater than zero")));
-
-	/* nothing is kept of the time before 2000 */
-	since = Min(since, (double) GetCurrentTimestamp() / USECS_PER_SEC);
 	InitMaterializedSRF(fcinfo, 0);
 	findings = palloc(sizeof(PmonFindings));
 	pmon_diagnose(pmon_gather_facts(since), findings);

@@ -351,7 +351,7 @@ add_incident(PmonFacts *facts, PmonLive *live, const PmonIncident *incident)
 	memset(moment, 0, sizeof(*moment));
 	snprintf(moment->incident, sizeof(moment->incident),
 			 "incident " INT64_FORMAT " (%.19s to %.8s)", incident->id, started,
-			 timestamptz_to_str(incident->ended_at) + 11);
+			 incident->ended_at == 0 ? "now" : timestamptz_to_str(incident->ended_at) + 11);
 	moment->exhausted = incident->reason != PMON_INCIDENT_CRITICAL_THRESHOLD;
 	moment->connections = holders->connections;
 	moment->roots = palloc(sizeof(PmonRootFacts) * PMON_MAX_HOLDERS);
@@ -369,14 +369,17 @@ pmon_add_past_moments(PmonFacts *facts, PmonLive *live, TimestampTz since)
 	for (int64 id = last; id > 0 && id > last - PMON_MAX_INCIDENTS; id--)
 	{
 		PmonIncident *incident = pmon_copy_incident(id);
+		bool		over;		/* it is, or at least the worst of it */
 
 		if (incident == NULL)
 			continue;
+		over = incident->ended_at != 0 || !facts->moments[0].exhausted;
 		if (incident->ended_at == 0 || incident->ended_at >= since)
+		{
 			facts->rejected_by_server += incident->rejected;
-		if (incident->ended_at >= since && pmon_may_read_all() &&
-			facts->nmoments < PMON_MAX_MOMENTS)
-			add_incident(facts, live, incident);
+			if (over && pmon_may_read_all() && facts->nmoments < PMON_MAX_MOMENTS)
+				add_incident(facts, live, incident);
+		}
 		pfree(incident);
 	}
 }

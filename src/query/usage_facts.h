@@ -16,8 +16,8 @@
 #include "query/live_sessions.h"
 
 /*
- * Add the moment that was read, or those of the incidents that have ended since
- * then, the last ones first.  palloc'd; sessions that the reader may not see
+ * Add the moment that was read, or those of the incidents since then that have
+ * ended, or whose worst is over, the last ones first.  palloc'd; sessions that the reader may not see
  * are left out, and incidents where he may not see all.
  */
 extern void pmon_add_live_moment(PmonFacts *facts, PmonLive *live,

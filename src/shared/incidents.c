@@ -22,6 +22,9 @@
 #define HEALTHY_SAMPLES		10
 #define HEALTHY_TIME		(10 * USECS_PER_SEC)
 
+/* So often the holders are looked at again while logins are refused. */
+#define LOOK_AGAIN_AFTER	(1 * USECS_PER_SEC)
+
 PmonIncidents *pmon_incidents = NULL;
 
 static LWLock *lock = NULL;
@@ -168,12 +171,30 @@ close_incident(void)
 	log_end(&end, false);
 }
 
-/* More sessions than ever in this incident: keep who holds the slots now. */
+/*
+ * Does who holds the slots now tell more of the incident than what is kept?  So
+ * it does where there are more sessions than ever.  Where the server goes on to
+ * refuse logins, it does as well, unless fewer of them wait for a lock now: a
+ * convoy forms, and a transaction becomes old, when there is no slot left any
+ * more, and who caused that must not be lost while the others leave.
+ */
+static bool
+tells_more(const PmonIncident *incident)
+{
+	const PmonHolders *kept = &incident->at_peak;
+
+	if (collected->connections > kept->connections)
+		return true;
+	return pmon_slots_exhausted() &&
+		collected->sessions[0].blocks >= kept->sessions[0].blocks;
+}
+
+/* Keep who holds the slots now, if that tells more. */
 static void
 update_holders(PmonIncident *incident)
 {
 	pmon_collect_holders(collected, &top);
-	if (collected->connections <= incident->at_peak.connections)
+	if (!tells_more(incident))
 		return;
 
 	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
@@ -250,6 +271,25 @@ is_over(TimestampTz now)
 		now - pmon_incidents->healthy_since >= HEALTHY_TIME;
 }
 
+/*
+ * Has a login been refused since somebody looked at the holders?  Once a second
+ * is enough, since that reads the locks.
+ */
+static bool
+is_worth_a_look(const PmonIncident *incident)
+{
+	static uint64 seen = 0;
+	static TimestampTz looked_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	uint64		ever = pmon_all_rejected_ever();
+
+	if (ever == seen || (now >= looked_at && now - looked_at < LOOK_AGAIN_AFTER))
+		return false;
+	seen = ever;
+	looked_at = now;
+	return true;
+}
+
 void
 pmon_check_utilization(int connections)
 {
@@ -266,7 +306,8 @@ pmon_check_utilization(int connections)
 		return;
 	}
 
-	if (connections > PmonIncidentAt(current)->at_peak.connections)
+	if (connections > PmonIncidentAt(current)->at_peak.connections ||
+		is_worth_a_look(PmonIncidentAt(current)))
 		update_holders(PmonIncidentAt(current));
 
 	/* whichever is lower, or an incident would end and begin in turns */
