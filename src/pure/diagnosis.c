@@ -205,6 +205,10 @@ explain(PmonFinding *cause, PmonFinding *effect)
 	cause->severity = Max(cause->severity, effect->severity);
 	PmonEvidence(effect, " Explained by %s%s%s.", pmon_finding_name(cause->code),
 				 cause->subject[0] != '\0' ? " of " : "", cause->subject);
+
+	/* to end the root of a convoy helps at once, whatever else is to be mended */
+	if (effect->code == PMON_FINDING_LOCK_CONVOY)
+		return;
 	effect->remedy[0] = '\0';
 	PmonRemedy(effect, "Mend %s first, then ask again.", pmon_finding_name(cause->code));
 	if (effect->code == PMON_FINDING_POOL_TOO_SMALL)

@@ -26,6 +26,7 @@ part()
 part load &
 part causes
 wait
-cat "$work"/*.tap | grep -v '^1\.\.'
+# two lists of numbers would be out of sequence
+cat "$work"/*.tap | grep -v '^1\.\.' | sed -E 's/^((not )?ok) [0-9]+ /\1 /'
 echo "1..$(cat "$work"/*.tap | grep -cE '^(not )?ok ')"
 rm -rf "$work"

@@ -102,12 +102,17 @@ SELECT is(pg_get_function_arguments('pool_monitor_pool_status(int, int, text, na
     'OUT invalid bigint, OUT total_connections integer, OUT status text',
     'pool_monitor_pool_status() has its arguments and defaults');
 
+SELECT is(pg_get_function_arguments('pool_monitor_diagnosis(interval)'::regprocedure),
+    'since interval DEFAULT ''01:00:00''::interval, OUT rank integer, OUT severity text, OUT finding text, '
+    'OUT subject_type text, OUT subject text, OUT evidence text, OUT remedy text, OUT reference text',
+    'pool_monitor_diagnosis() has its argument and columns');
 SELECT function_returns('pool_monitor_health', ARRAY[]::text[], 'jsonb', 'pool_monitor_health() returns jsonb');
 SELECT function_returns('pool_monitor_reset', ARRAY[]::text[], 'timestamp with time zone',
     'pool_monitor_reset() returns a time');
 SELECT function_returns('pool_monitor_reset', ARRAY['text'], 'timestamp with time zone',
     'pool_monitor_reset(text) returns a time');
 
+SELECT volatility_is('pool_monitor_diagnosis', ARRAY['interval'], 'volatile', 'pool_monitor_diagnosis() is volatile');
 SELECT volatility_is('pool_monitor_' || f, ARRAY[]::text[], 'volatile', 'pool_monitor_' || f || '() is volatile')
   FROM unnest(ARRAY['status', 'connections', 'applications', 'groups', 'sessions', 'rejections', 'info',
                     'health', 'reset', 'database_counts', 'role_counts', 'leak_suspects']) f;

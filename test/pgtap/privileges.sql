@@ -91,7 +91,7 @@ SELECT set_eq(format('SELECT * FROM rows_of(%L, %L)', role, view),
               format('%s shows %s what it shows a superuser', view, role))
   FROM (SELECT role FROM visible UNION ALL VALUES ('pmon_reader'), ('pmon_monitor')) r,
        unnest(ARRAY['pool_monitor_status', 'pool_monitor_databases', 'pool_monitor_roles',
-                    'pool_monitor_health()', 'pool_monitor_pool_status(1, 1)',
+                    '(SELECT pool_monitor_health() - ''findings'' AS health) h', 'pool_monitor_pool_status(1, 1)',
                     'pool_monitor_pool_status(1, 1, ''alien-2'', usename => ''pmon_stranger'')']) view;
 
 SELECT is((SELECT array_agg(key ORDER BY key) FROM rows_of(role, 'pool_monitor_info') r, jsonb_each(r) e
@@ -251,11 +251,11 @@ INSERT INTO privileges
 SELECT 'pool_monitor_' || o, 'figures' FROM unnest('{
         status, status(), databases, database_counts(), roles, role_counts(), pools, pools(), capacity, capacity(),
         "pool_status(integer,integer,text,name,name)",
-        "utilization(timestamp with time zone,timestamp with time zone,interval)", prepared, prepared_blocks(), health(), info, info()}'::text[]) o
+        "utilization(timestamp with time zone,timestamp with time zone,interval)", prepared, prepared_blocks(), info, info()}'::text[]) o
 UNION ALL
 SELECT 'pool_monitor_' || o, 'own' FROM unnest('{
         connections, connections(), applications, applications(), groups, groups(), rejections, rejections(),
-        sessions, sessions(), leaks, leak_suspects(), terminations, terminations(),
+        sessions, sessions(), leaks, leak_suspects(), terminations, terminations(), "diagnosis(interval)", health(),
         "terminate(integer,boolean)", "terminate_idle(interval,text,name,name,integer,boolean)"}'::text[]) o
 UNION ALL
 SELECT 'pool_monitor_' || o, 'all' FROM unnest('{
@@ -318,8 +318,8 @@ SELECT is(may(role, call), kind IN ('figures', 'own') OR kind = 'all' AND role I
 -- Whatever somebody else's is called shows in none that is for everybody
 SELECT is((SELECT count(*) FROM rows_of(role, call) r WHERE r::text ~ hidden), 0::bigint,
           format('%s names %s nothing of what it may not see', object, role))
-  FROM (VALUES ('pmon_nobody', 'own-|alien-|shared|signal"|refused'), ('pmon_guest', 'own-|alien-|shared|signal"|refused'),
-               ('pmon_signaler', 'own-|alien-|shared|refused'),
+  FROM (VALUES ('pmon_nobody', 'own-|alien-|shared|signal"|refused-'), ('pmon_guest', 'own-|alien-|shared|signal"|refused'),
+               ('pmon_signaler', 'own-|alien-|shared|refused-'),
                ('pmon_owner', 'alien-|refused-stranger'), ('pmon_member', 'alien-|refused-stranger')) v (role, hidden),
        privileges JOIN objects USING (object)
  WHERE kind IN ('figures', 'own');
