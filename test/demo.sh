@@ -92,11 +92,18 @@ wait_until holds "SELECT count(*) = 5 FROM pg_stat_activity
 wait_until grep 'pool.overflow' "$demo/checkout.log"
 wait_until holds "SELECT count(*) = 8 FROM pool_monitor_leaks"
 wait_until holds "SELECT peak_checked_out >= 5 FROM pool_monitor_pools"
+wait_until holds "SELECT count(*) = 2 FROM pool_monitor_diagnosis()
+	WHERE (finding, subject) IN (('leak_in_transaction', 'checkout-service'), ('leak_not_returned', 'checkout'))"
 
 title "What checkout-service sees: its pool is exhausted, and nothing says why"
 echo
 cat "$demo/checkout.log"
 figure() { sed -nE "/^pool.$1/ { n; s/ +//p }" "$demo/checkout.log"; }
+
+screen "One question: what is it?  The most likely cause comes first" \
+"\\pset format wrapped
+\\pset columns 110
+SELECT rank, severity, finding, subject, evidence, remedy, reference FROM pool_monitor_diagnosis() \\gx"
 
 screen "The server as a whole: slots are left, so max_connections is not the problem" \
 "SELECT status, max_connections AS max, connections, available,

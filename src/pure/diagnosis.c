@@ -13,7 +13,9 @@
  */
 #include "postgres.h"
 
-#include "pure/diagnosis_rules.h"
+#include "pure/diagnosis_limits.h"
+#include "pure/diagnosis_pools.h"
+#include "pure/diagnosis_sessions.h"
 
 /* From which share of what is at stake on one finding explains another one */
 #define EXPLAINS_FROM		4	/* a fourth */
@@ -206,7 +208,10 @@ explain(PmonFinding *cause, PmonFinding *effect)
 	PmonEvidence(effect, " Explained by %s%s%s.", pmon_finding_name(cause->code),
 				 cause->subject[0] != '\0' ? " of " : "", cause->subject);
 
-	/* to end the root of a convoy helps at once, whatever else is to be mended */
+	/*
+	 * to end the root of a convoy helps at once, whatever else is to be
+	 * mended
+	 */
 	if (effect->code == PMON_FINDING_LOCK_CONVOY)
 		return;
 	effect->remedy[0] = '\0';

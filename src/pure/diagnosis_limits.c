@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "pure/diagnosis_rules.h"
+#include "pure/diagnosis_limits.h"
 
 /* A prepared transaction that is as old as that has been forgotten. */
 #define OLD_PREPARED		600.0

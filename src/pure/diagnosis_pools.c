@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "pure/diagnosis_rules.h"
+#include "pure/diagnosis_pools.h"
 
 /*
  * A pool that is full for less of its fullest minute than that is not too small:

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * diagnosis_rules.h
- *	  The rules of a diagnosis, one a finding, and what several of them need.
+ *	  What a rule of a diagnosis is, and what several of them need.
  *
- * See diagnosis.h; this is between its files, and for tests of one rule alone.
+ * See diagnosis.h; this is between its files.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,40 +12,13 @@
 
 #include "pure/diagnosis.h"
 
-/* A rule; those that are about now look at the first moment only */
+/* A rule, and its declaration */
 typedef void (*PmonRule) (const PmonFacts *facts, const PmonMoment *moment,
 						  PmonFindings *findings);
 
 #define PMON_RULE(name) \
 	extern void name(const PmonFacts *facts, const PmonMoment *moment, \
 					 PmonFindings *findings)
-
-/* What sessions do: diagnosis_sessions.c.  For every moment. */
-PMON_RULE(pmon_rule_leak_in_transaction);
-PMON_RULE(pmon_rule_leak_aborted);
-PMON_RULE(pmon_rule_client_not_reading);
-PMON_RULE(pmon_rule_lock_convoy);
-PMON_RULE(pmon_rule_long_statements);
-PMON_RULE(pmon_rule_idle_pile_up);
-PMON_RULE(pmon_rule_application_hogs);
-PMON_RULE(pmon_rule_max_connections);
-PMON_RULE(pmon_rule_logins_stuck);
-
-/* Pools: diagnosis_pools.c */
-PMON_RULE(pmon_rule_leak_not_returned);
-PMON_RULE(pmon_rule_pool_too_small);
-PMON_RULE(pmon_rule_pool_oversized);
-PMON_RULE(pmon_rule_pool_mostly_idle);
-PMON_RULE(pmon_rule_more_instances);
-PMON_RULE(pmon_rule_pools_oversubscribed);
-
-/* Limits, logins, and what is not seen: diagnosis_limits.c */
-PMON_RULE(pmon_rule_orphaned_prepared);
-PMON_RULE(pmon_rule_role_limit);
-PMON_RULE(pmon_rule_database_limit);
-PMON_RULE(pmon_rule_connection_churn);
-PMON_RULE(pmon_rule_retry_storm);
-PMON_RULE(pmon_rule_sampling_blind);
 
 /* Has the server so few slots left that this decides how bad things are? */
 extern bool pmon_moment_is_full(const PmonFacts *facts, const PmonMoment *moment);

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "pure/diagnosis_rules.h"
+#include "pure/diagnosis_sessions.h"
 
 /* From how many on sessions are more than a few, where they are not aged */
 #define MANY				3
@@ -25,6 +25,12 @@
 
 /* Logins that take longer than that do not just wait for a processor */
 #define LONG_LOGIN			10.0
+
+static const char *
+is_or_are(int sessions)
+{
+	return sessions == 1 ? "is" : "are";
+}
 
 /* Is that many a part of what there is: half (2), a fourth (4), of it? */
 static bool
@@ -107,7 +113,7 @@ add_growing(const PmonFacts *facts, const PmonMoment *moment,
 		return;
 	finding = add_use(facts, moment, findings, code, half ? PMON_WARNING : PMON_NOTICE,
 					  use, use->settled);
-	PmonEvidence(finding, "are %s, ", what);
+	PmonEvidence(finding, "%s %s, ", is_or_are(use->settled), what);
 	add_oldest(finding, use);
 	if (use->oldest - use->newest >= use->settled * SHORTEST_PACE)
 		PmonEvidence(finding, ", and there is one more every %s",
@@ -126,7 +132,7 @@ add_deliberate(const PmonFacts *facts, const PmonMoment *moment, PmonFindings *f
 {
 	PmonFinding *finding = add_use(facts, moment, findings, code, PMON_NOTICE, use, use->aged);
 
-	PmonEvidence(finding, "are %s, ", what);
+	PmonEvidence(finding, "%s %s, ", is_or_are(use->aged), what);
 	add_oldest(finding, use);
 	PmonEvidence(finding, ". They have turned core's timeout off or exported a snapshot, as a backup does, so this is meant.");
 	PmonRemedy(finding, "None, if it is a backup or the like; its locks and its snapshot last as long as it does.");
@@ -153,7 +159,7 @@ leak_in_transaction(const PmonFacts *facts, const PmonMoment *moment,
 	}
 	finding = add_use(facts, moment, findings, code,
 					  severity_of(facts, moment, use, use->settled), use, use->settled);
-	PmonEvidence(finding, "are %s, %d of them for more than %s, ", what, use->aged,
+	PmonEvidence(finding, "%s %s, %d of them for more than %s, ", is_or_are(use->settled), what, use->aged,
 				 pmon_age_text(facts->leak_threshold, age));
 	add_oldest(finding, use);
 	add_limit(finding, facts, use);
@@ -204,7 +210,8 @@ pmon_rule_client_not_reading(const PmonFacts *facts, const PmonMoment *moment,
 			continue;
 		finding = add_use(facts, moment, findings, PMON_FINDING_CLIENT_NOT_READING,
 						  severity_of(facts, moment, use, use->aged), use, use->aged);
-		PmonEvidence(finding, "run a statement that waits for its client, which does not read the result or does not send what it announced, ");
+		PmonEvidence(finding, "run%s a statement that waits for its client, which does not read the result or does not send what it announced, ",
+					 use->aged == 1 ? "s" : "");
 		add_oldest(finding, use);
 		add_limit(finding, facts, use);
 		PmonRemedy(finding, "The server waits for the client, not the client for the server: look at what \"%s\" does between two rows, or whether its host is reachable. A LIMIT or a cursor that is closed early frees the connection; tcp_user_timeout ends clients that are gone.",
@@ -304,8 +311,9 @@ pmon_rule_long_statements(const PmonFacts *facts, const PmonMoment *moment,
 		finding = add_use(facts, moment, findings, PMON_FINDING_LONG_STATEMENTS,
 						  severity == PMON_CRITICAL ? PMON_CRITICAL : PMON_NOTICE,
 						  use, use->aged);
-		PmonEvidence(finding, "run a statement for more than %s, and wait neither for a lock nor for the client, ",
-					 pmon_age_text(facts->leak_threshold, age));
+		PmonEvidence(finding, "run%s a statement for more than %s, and wait%s neither for a lock nor for the client, ",
+					 use->aged == 1 ? "s" : "", pmon_age_text(facts->leak_threshold, age),
+					 use->aged == 1 ? "s" : "");
 		add_oldest(finding, use);
 		add_limit(finding, facts, use);
 		PmonRemedy(finding, "SELECT pid, query FROM pool_monitor_leaks WHERE leak_suspect = 'long transaction' shows them; EXPLAIN tells why they take long. Work that takes minutes belongs in a pool of its own, so that it can not use up the one that requests need; statement_timeout bounds it.");

@@ -67,6 +67,8 @@ static const Descriptor descriptors[PMON_METRICS] = {
 	"Idle sessions that pool_monitor ended."},
 	[PMON_METRIC_LEAK_SUSPECTS] = {"leak_suspects", TYPE_GAUGE, NULL,
 	"Sessions checked out for longer than pool_monitor.leak_threshold without a new statement."},
+	[PMON_METRIC_FINDINGS] = {"findings", TYPE_GAUGE, NULL,
+	"What pool_monitor_diagnosis() finds, looking ten minutes back; there is a series where there is a finding."},
 
 	[PMON_METRIC_CONNECTIONS] = {"connections", TYPE_GAUGE, NULL,
 	"Connections by who holds them and in which state; smaller groups are added up as application <other>."},

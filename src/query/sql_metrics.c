@@ -3,8 +3,8 @@
  * sql_metrics.c
  *	  SQL function that exposes all figures to Prometheus.
  *
- * All live figures are of one reading of the sessions, and all counters of
- * groups are of one instant.  Where the library is not preloaded, the live
+ * All live figures are of one reading of the sessions, but for the findings, and
+ * all counters of groups are of one instant.  Where the library is not preloaded, the live
  * figures are there and the others are not.
  *
  *-------------------------------------------------------------------------
@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "query/diagnosis_facts.h"
 #include "query/live_sessions.h"
 #include "query/openmetrics.h"
 #include "query/result_set.h"
@@ -27,6 +28,9 @@
 #include "shared/settings.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_metrics);
+
+/* How far back findings go, in seconds: an alert is to end with its cause. */
+#define FINDINGS_SINCE		600.0
 
 /* One reading of everything, and the text in the making */
 typedef struct Metrics
@@ -560,6 +564,35 @@ put_pools(Metrics *metrics)
  * The extension itself
  */
 
+/* How many findings there are of each code and severity, where there are any */
+static void
+put_findings(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+	PmonFindings *findings = palloc(sizeof(PmonFindings));
+	int			counts[PMON_FINDING_CODES][PMON_SEVERITIES] = {0};
+
+	pmon_diagnose(pmon_gather_facts(FINDINGS_SINCE), findings);
+	for (int i = 0; i < findings->nfindings; i++)
+		counts[findings->findings[i].code][findings->findings[i].severity]++;
+
+	pmon_begin_family(out, PMON_METRIC_FINDINGS);
+	for (int code = 0; code < PMON_FINDING_CODES; code++)
+	{
+		for (int severity = 0; severity < PMON_SEVERITIES; severity++)
+		{
+			PmonLabels	labels = {0};
+
+			if (counts[code][severity] == 0)
+				continue;
+			pmon_add_label(&labels, "finding", pmon_finding_name(code));
+			pmon_add_label(&labels, "severity", pmon_severity_name(severity));
+			pmon_add_sample(out, &labels, counts[code][severity], PMON_WHOLE);
+		}
+	}
+	pfree(findings);
+}
+
 /* A time, as seconds since 1970; nothing for one that has not come yet */
 static void
 put_time(PmonExposition *out, PmonMetric metric, TimestampTz at)
@@ -604,6 +637,7 @@ pool_monitor_metrics(PG_FUNCTION_ARGS)
 	pmon_add_metric(out, PMON_METRIC_PRELOADED, pmon != NULL, PMON_WHOLE);
 	put_server(metrics);
 	put_leak_suspects(metrics);
+	put_findings(metrics);
 	put_groups(metrics);
 	put_pools(metrics);
 	if (pmon != NULL)

@@ -318,7 +318,7 @@ SELECT is(may(role, call), kind IN ('figures', 'own') OR kind = 'all' AND role I
 -- Whatever somebody else's is called shows in none that is for everybody
 SELECT is((SELECT count(*) FROM rows_of(role, call) r WHERE r::text ~ hidden), 0::bigint,
           format('%s names %s nothing of what it may not see', object, role))
-  FROM (VALUES ('pmon_nobody', 'own-|alien-|shared|signal"|refused-'), ('pmon_guest', 'own-|alien-|shared|signal"|refused'),
+  FROM (VALUES ('pmon_nobody', 'own-|alien-|shared|signal"|refused-'), ('pmon_guest', 'own-|alien-|shared|signal"|refused-'),
                ('pmon_signaler', 'own-|alien-|shared|refused-'),
                ('pmon_owner', 'alien-|refused-stranger'), ('pmon_member', 'alien-|refused-stranger')) v (role, hidden),
        privileges JOIN objects USING (object)

@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-#include "pure/diagnosis_rules.h"
+#include "pure/diagnosis.h"
 #include "tap.h"
 
 #define SLOTS		100
