@@ -122,30 +122,11 @@ sort_roots(PmonMoment *moment)
 	moment->nroots = Min(moment->nroots, MAX_ROOTS);
 }
 
-/*
- * Now
- */
-
+/* Of what is active, no more is known by its state. */
 static PmonUse
-use_of_active(const PmonSession *session, uint32 wait_event_info,
-			  PmonBlocking blocking)
+use_of_state(PmonState state)
 {
-	switch (pmon_why_active(session, wait_event_info, blocking))
-	{
-		case PMON_LEAK_SLOW_CLIENT:
-		case PMON_LEAK_WAITS_FOR_CLIENT:
-			return PMON_USE_CLIENT;
-		case PMON_LEAK_WAITS_FOR_LOCK:
-			return PMON_USE_LOCK;
-		default:
-			return PMON_USE_BUSY;
-	}
-}
-
-static PmonUse
-use_of(const PmonSession *session, uint32 wait_event_info, PmonBlocking blocking)
-{
-	switch (session->state)
+	switch (state)
 	{
 		case PMON_STATE_STARTING:
 			return PMON_USE_STARTING;
@@ -158,7 +139,30 @@ use_of(const PmonSession *session, uint32 wait_event_info, PmonBlocking blocking
 		case PMON_STATE_DISABLED:
 			return PMON_USE_DISABLED;
 		default:
-			return use_of_active(session, wait_event_info, blocking);
+			return PMON_USE_BUSY;
+	}
+}
+
+/*
+ * Now
+ */
+
+static PmonUse
+use_of(const PmonSession *session, uint32 wait_event_info, PmonBlocking blocking)
+{
+	PmonUse		use = use_of_state(session->state);
+
+	if (use != PMON_USE_BUSY)
+		return use;
+	switch (pmon_why_active(session, wait_event_info, blocking))
+	{
+		case PMON_LEAK_SLOW_CLIENT:
+		case PMON_LEAK_WAITS_FOR_CLIENT:
+			return PMON_USE_CLIENT;
+		case PMON_LEAK_WAITS_FOR_LOCK:
+			return PMON_USE_LOCK;
+		default:
+			return PMON_USE_BUSY;
 	}
 }
 
@@ -285,9 +289,7 @@ pmon_add_live_moment(PmonFacts *facts, PmonLive *live, const PmonLockWaits *wait
 static PmonUse
 use_of_holder(const PmonHolder *holder, const PmonHolderSession *session)
 {
-	PmonSession as_session = {.state = holder->state};
-	PmonUse		use = use_of(&as_session, 0,
-							 (PmonBlocking) {0, PMON_BLOCKED_BY_NOBODY});
+	PmonUse		use = use_of_state(holder->state);
 
 	if (use != PMON_USE_BUSY || session == NULL)
 		return use;

@@ -259,6 +259,16 @@ foreach my $document (@documents)
 	is(join(' ', @broken), '', "the links in $document lead somewhere");
 }
 
+# Findings: each is described, and the section that it refers to is there
+my ($codes) = slurp_file("$root/src/pure/findings.c") =~ /codes\[PMON_FINDING_CODES\] = \{\n(.*?)\n\};/s;
+my %section = $codes =~ /\{"(\w+)", "([\w-]+)"\}/g;
+my %described = map { $_ => 1 } map { $_->[0] =~ /`(\w+)`/g }
+  table($reference->{Functions}{'pool_monitor_diagnosis(interval)'}, 'finding');
+
+is(join(' ', sort keys %described), join(' ', sort keys %section), 'every finding is described, and no other');
+my %anchors = map { anchor($_) => 1 } $text{'docs/operations.md'} =~ /^#+ (.*)/mg;
+is(join(' ', grep { !$anchors{$_} } sort values %section), '', 'and the section that it refers to is there');
+
 # Internals against the source
 my %source = map { s{^\Q$root/src/\E}{}r => slurp_file($_) } glob "$root/src/*.[ch] $root/src/*/*.[ch]";
 my $internals = $text{'docs/internals.md'};
