@@ -346,7 +346,7 @@ gather_prepared(PmonFacts *facts, const PmonLockWaits *waits)
 	if (max_prepared_xacts == 0)
 		return;
 	SPI_connect();
-	if (SPI_execute("SELECT gid, owner, database, transaction, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - prepared)"
+	if (SPI_execute("SELECT gid, owner, database, transaction, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) prepared)"
 					" FROM pg_catalog.pg_prepared_xacts ORDER BY prepared", true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the prepared transactions");
 	for (uint64 i = 0; i < SPI_processed && facts->nprepared < PMON_MAX_PREPARED_FACTS; i++)
