@@ -58,6 +58,7 @@
  *		rejections			logins that were refused
  *		ring, history		memory for the past
  *		session_snapshot	what all sessions were doing at one moment
+ *		start_snapshot		the same, taken by the login that is refused
  *		holders				who held the connections then
  *		incidents			when connections ran out, and who held them
  *		session_pool		which pool a session belongs to
@@ -100,6 +101,7 @@
 #include "shared/settings.h"
 #include "shared/shared_state.h"
 #include "shared/slots.h"
+#include "shared/start_snapshot.h"
 #include "shared/terminations.h"
 #include "worker/stats_file.h"
 #include "worker/worker.h"
@@ -187,6 +189,7 @@ _PG_init(void)
 	pmon_request_pool_states();
 	pmon_request_client_waits();
 	pmon_request_rejections();
+	pmon_request_start_snapshot();
 	pmon_request_history();
 	pmon_request_incidents();
 	pmon_request_terminations();

@@ -18,6 +18,7 @@
 #include "shared/groups.h"
 #include "shared/incidents.h"
 #include "shared/settings.h"
+#include "shared/start_snapshot.h"
 
 #define HEALTHY_SAMPLES		10
 #define HEALTHY_TIME		(10 * USECS_PER_SEC)
@@ -106,14 +107,32 @@ update_peak(PmonIncident *incident)
 	LWLockRelease(PmonLock());
 }
 
+/*
+ * Who held the slots when the first login was refused, as that process saw it;
+ * else who holds them now.  At the threshold nobody has been refused yet.
+ */
+static void
+collect_first_holders(PmonIncidentReason reason)
+{
+	const PmonSessionSnapshot *snapshot =
+	reason == PMON_INCIDENT_CRITICAL_THRESHOLD ? NULL : pmon_start_snapshot();
+
+	if (snapshot != NULL)
+		pmon_make_holders(snapshot, collected, &top);
+	else
+		pmon_collect_holders(collected, &top);
+	if (reason != PMON_INCIDENT_CRITICAL_THRESHOLD)
+		pmon_finish_start_snapshot();
+}
+
 static void
 open_incident(PmonIncidentReason reason, uint64 rejected)
 {
 	PmonIncident *incident;
 
-	pmon_collect_holders(collected, &top);
+	collect_first_holders(reason);
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);
-	pmon->incident_peak.value = pmon->connections;
+	pmon->incident_peak.value = Max(pmon->connections, collected->connections);
 	pmon->incident_peak.at = collected->taken_at;
 	LWLockRelease(PmonLock());
 
@@ -168,6 +187,7 @@ close_incident(void)
 	end_current(&end);
 	LWLockRelease(PmonIncidentLock());
 
+	pmon_want_start_snapshot();
 	log_end(&end, false);
 }
 
@@ -189,20 +209,43 @@ tells_more(const PmonIncident *incident)
 		collected->sessions[0].blocks >= kept->sessions[0].blocks;
 }
 
-/* Keep who holds the slots now, if that tells more. */
+/* Keep what has been collected as the incident's peak. */
 static void
-update_holders(PmonIncident *incident)
+keep_peak(PmonIncident *incident)
 {
-	pmon_collect_holders(collected, &top);
-	if (!tells_more(incident))
-		return;
-
 	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
 	incident->at_peak = *collected;
 	pmon_raise_peak(&incident->peak_connections, collected->connections,
 					collected->taken_at);
 	memcpy(incident->top_application, top.application_name, NAMEDATALEN);
 	LWLockRelease(PmonIncidentLock());
+}
+
+/* Keep who holds the slots now, if that tells more. */
+static void
+update_holders(PmonIncident *incident)
+{
+	pmon_collect_holders(collected, &top);
+	if (tells_more(incident))
+		keep_peak(incident);
+}
+
+/*
+ * An incident that began at the threshold has now had its first refusal, and
+ * the process that it met has seen who held the slots.
+ */
+static void
+take_first_refusal(PmonIncident *incident)
+{
+	const PmonSessionSnapshot *snapshot = pmon_start_snapshot();
+
+	if (snapshot != NULL)
+	{
+		pmon_make_holders(snapshot, collected, &top);
+		if (collected->connections > incident->at_peak.connections)
+			keep_peak(incident);
+	}
+	pmon_finish_start_snapshot();
 }
 
 void
@@ -249,6 +292,7 @@ pmon_check_rejections(void)
 		open_incident(reason, rejected);
 	else
 	{
+		take_first_refusal(PmonIncidentAt(current));
 		LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
 		PmonIncidentAt(current)->rejected += rejected;
 		pmon_incidents->healthy_since = 0;
@@ -303,6 +347,8 @@ pmon_check_utilization(int connections)
 	{
 		if (percent >= pmon_critical_threshold)
 			open_incident(PMON_INCIDENT_CRITICAL_THRESHOLD, 0);
+		else
+			pmon_want_start_snapshot();
 		return;
 	}
 

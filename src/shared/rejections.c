@@ -49,6 +49,7 @@
 
 #include "shared/groups.h"
 #include "shared/rejections.h"
+#include "shared/start_snapshot.h"
 
 #define DRAW_ATTEMPTS		100
 #define PASS_OVER_AFTER		INT64CONST(1000000) /* microseconds */
@@ -197,6 +198,10 @@ count_rejection(const Port *port, PmonRejectReason reason)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Latch	   *worker_latch;
+
+	/* first, so that who hears of the rejection finds it */
+	if (reason < PMON_SERVER_REJECT_REASONS)
+		pmon_take_start_snapshot();
 
 	pg_atomic_fetch_add_u64(&pmon_queue->ever[reason], 1);
 	pg_atomic_write_u64(&pmon_queue->last_at, (uint64) now);

@@ -309,7 +309,7 @@ pmon_read_query(int slot, int pid)
 }
 
 void
-pmon_copy_statement(int slot, int pid, char *text, int size, uint64 *query_id)
+pmon_copy_statement(int slot, int pid, char *copy, int size, uint64 *query_id)
 {
 	volatile PgBackendStatus *entry = entry_at(slot);
 	int			attempts = READ_ATTEMPTS;
@@ -323,14 +323,14 @@ pmon_copy_statement(int slot, int pid, char *text, int size, uint64 *query_id)
 
 		is_same = entry->st_procpid == pid;
 		*query_id = is_same ? (uint64) entry->st_query_id : 0;
-		text[		0] = '\0';
+		copy[0] = '\0';
 
 		if (is_same)
 		{
 			size_t		length = strnlen(entry->st_activity_raw, size - 1);
 
-			memcpy(text, entry->st_activity_raw, length);
-			text[		length] = '\0';
+			memcpy(copy, entry->st_activity_raw, length);
+			copy[length] = '\0';
 		}
 
 		pgstat_end_read_activity(entry, after);

@@ -113,7 +113,7 @@ extern char *pmon_read_query(int slot, int pid);
  * fits in so many bytes, which may end within a character.  Nothing when
  * another backend than pid has the place by now.
  */
-extern void pmon_copy_statement(int slot, int pid, char *text, int size,
+extern void pmon_copy_statement(int slot, int pid, char *copy, int size,
 								uint64 *query_id);
 
 /*

@@ -38,6 +38,7 @@
 #include "fakes/messages.h"
 #include "fakes/process.h"
 #include "shared/slots.h"
+#include "shared/start_snapshot.h"
 
 /*
  * The header's layout is nobody else's business, so this is part of it.  Its
@@ -239,6 +240,35 @@ pmon_read_session(int slot, PmonSession *session)
 void
 pmon_holders_init(void)
 {
+}
+
+/* Nobody has been refused. */
+void
+pmon_take_start_snapshot(void)
+{
+}
+
+const PmonSessionSnapshot *
+pmon_start_snapshot(void)
+{
+	return NULL;
+}
+
+void
+pmon_finish_start_snapshot(void)
+{
+}
+
+void
+pmon_want_start_snapshot(void)
+{
+}
+
+void
+pmon_make_holders(const PmonSessionSnapshot *snapshot, PmonHolders *holders,
+				  PmonTopApplication *top)
+{
+	require(false, "a snapshot that there is not");
 }
 
 /* As many as there can be, each with a session that is told of */

@@ -128,6 +128,50 @@ is(holders(2, 'application_name, datname, usename, state, connections', "AND app
 	'logins that hang stand in it under their names');
 is(holders(2, 'blocks, query', "AND application_name = 'admin'"), '32|BEGIN; LOCK TABLE pg_db_role_setting', 'and the culprit with them');
 
+#
+# A burst that is over before the worker runs again
+#
+$observer->query("ALTER SYSTEM SET pool_monitor.sample_interval = '50ms'");
+$observer->query('SELECT pg_reload_conf()');
+wait_here('SELECT samples > 100 FROM pool_monitor_info', 'the worker samples often');
+wait_here('SELECT current_incident IS NULL FROM pool_monitor_status', 'the incident is over');
+my $worker = $observer->query('SELECT worker_pid FROM pool_monitor_info');
+my $samples = $observer->query('SELECT samples FROM pool_monitor_info');
+wait_here("SELECT samples > $samples + 1 FROM pool_monitor_info", 'and another sample was taken');
+
+kill 'STOP', $worker or die "could not stop $worker: $!";
+my @burst = clients(33, appname => 'burst');
+$burst[0]->query('BEGIN; SELECT 1 /* the first of the burst */');
+is_refused('a burst fills the server') foreach 1 .. 3;
+$_->drop foreach @burst;
+wait_here('SELECT connections = 1 FROM pool_monitor_status', 'and is gone');
+my $gone_at = $observer->query('SELECT clock_timestamp()');
+is($observer->query('SELECT max(incident) FROM pool_monitor_incidents'), '2', 'when the worker, which is stopped, knows nothing of it');
+wait_here("SELECT clock_timestamp() > '$gone_at'::timestamptz + '1 s'", 'the worker sleeps for longer than locks last');
+kill 'CONT', $worker;
+wait_here('SELECT count(*) = 3 FROM pool_monitor_incidents', 'that is an incident all the same');
+is(holders(3, 'application_name, sum(connections)', "GROUP BY 1 ORDER BY 1"), "burst|33\nobserver|1", 'with all who were there at the first refusal');
+is(holders(3, 'connections, query', "AND state = 'idle in transaction'"), '1|BEGIN; SELECT 1 /* the first of the burst */', 'and what they did');
+is(holders(3, 'count(blocks)'), '0', 'how many waited for whom is not known by then');
+is($observer->query("SELECT started_at < '$gone_at', peak_connections >= 34, rejected FROM pool_monitor_incidents WHERE incident = 3"),
+	't|t|3', 'it began at the refusal, and had them at its peak');
+
+# The next one has its own.
+wait_here('SELECT current_incident IS NULL FROM pool_monitor_status', 'it is over');
+$samples = $observer->query('SELECT samples FROM pool_monitor_info');
+wait_here("SELECT samples > $samples + 1 FROM pool_monitor_info", 'and another sample was taken');
+kill 'STOP', $worker or die "could not stop $worker: $!";
+@burst = clients(33, appname => 'another');
+# refused at the same instant, by processes that do not wait for each other
+my @refused = map { PoolMonitor::Wire->new($node, silent => 1, user => 'joe', appname => 'refused') } 1 .. 8;
+$_->send_raw(PoolMonitor::Wire::_startup(%{ $_->{opts} })) foreach @refused;
+is(scalar(grep { my $client = $_; (eval { $client->wait_for('E') } // '') =~ /C53300/ } @refused), 8, 'eight are refused at once');
+$_->drop foreach @burst;
+kill 'CONT', $worker;
+wait_here('SELECT count(*) = 4 FROM pool_monitor_incidents', 'that is one incident');
+is(holders(4, 'application_name, sum(connections)', "GROUP BY 1 ORDER BY 1"), "another|33\nobserver|1", 'with all who were there');
+wait_here('SELECT rejected = 8 FROM pool_monitor_incidents WHERE incident = 4', 'and eight refusals');
+
 $observer->quit;
 $node->stop;
 unlike(slurp_file($node->logfile), qr/TRAP|PANIC/, 'no assertion failed');
