@@ -20,6 +20,7 @@
 #include "shared/incidents.h"
 #include "shared/pool_states.h"
 #include "shared/rejections.h"
+#include "shared/session_snapshot.h"
 #include "shared/slots.h"
 #include "shared/terminations.h"
 
@@ -135,6 +136,7 @@ test_memory_map(void)
 	part("| rejections: ", sizeof(PmonRejection), number(PMON_MAX_REJECTIONS),
 		 PMON_MAX_REJECTIONS);
 	part("| the queue of rejections", sizeof(PmonRejectionQueue), "1", 1);
+	part("| the snapshot ", sizeof(PmonSeenSession), "backends", BACKENDS);
 	has_row("| incidents, ", "| %s | %d | %s |", number(sizeof(PmonIncident)),
 			PMON_MAX_INCIDENTS, number(sizeof(PmonIncidents)));
 	has_row("| terminations, ", "| %s | %s | %s |", number(sizeof(PmonTermination)),
