@@ -519,6 +519,7 @@ CREATE FUNCTION pool_monitor_sizing(
     OUT hold_time_mean double precision,
     OUT hold_time_cv double precision,
     OUT offered_load double precision,
+    OUT total_load double precision,
     OUT observed_p99_checked_out integer,
     OUT peak_checked_out integer,
     OUT recommended_pool_size integer,
@@ -529,7 +530,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION pool_monitor_sizing(interval, double precision, interval) IS
-'what size each declared pool (pool is set) and each application (pool is null) should have, so that no more than 1 - percentile of its transactions wait longer than wait_target for a connection: from the arrivals a second, the mean and the coefficient of variation of hold times (ms) and the load (erlangs) of the busiest minute since then; recommended_pool_size is per instance, expected_wait (ms) is at the percentile; note says how far to believe it';
+'what size each declared pool (pool is set) and each application (pool is null) should have, so that no more than 1 - percentile of its transactions wait longer than wait_target for a connection: from the arrivals a second, the mean and the coefficient of variation of hold times (ms) and the load (erlangs) of the busiest minute since then (where few long transactions would move the size, of the others; total_load is of all); recommended_pool_size is per instance, expected_wait (ms) is at the percentile; note says how far to believe it';
 REVOKE ALL ON FUNCTION pool_monitor_sizing(interval, double precision, interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pool_monitor_sizing(interval, double precision, interval) TO pg_read_all_stats;
 

@@ -73,6 +73,7 @@
  *		duration			durations as text
  *		hold_histogram		buckets and percentiles of hold times
  *		pools, pools_parser	declared pools
+ *		long_holds			few long transactions apart from the many
  *		load				the load of a minute
  *		sizing				how large a pool should be
  *		wait_graph			who waits for whom, in the end

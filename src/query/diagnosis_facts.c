@@ -105,7 +105,7 @@ note_silence(PmonFacts *facts, PmonLive *live)
 }
 
 static bool
-is_sized_pool(uint32 id)
+is_sized_pool(uint32 id, TimestampTz at)
 {
 	return pmon_capacity_by_id(id) > 0;
 }
@@ -113,21 +113,20 @@ is_sized_pool(uint32 id)
 static void
 add_load(PmonPoolFacts *pool, const PmonLoad *load)
 {
-	PmonSizingInput input;
-	PmonSizingResult result;
+	PmonSizedLoad sized;
+	const PmonSizingInput *input = &sized.input;
 
-	pmon_fill_sizing_input(&input, load, WAIT_TARGET, PERCENTILE);
-	pool->transactions = input.transactions;
-	pool->rate = input.arrival_rate;
-	pool->hold_mean = input.hold_mean;
-	pool->full_fraction = isnan(input.full_fraction) ? PMON_UNKNOWN : input.full_fraction;
-	pool->p99_checked_out = input.observed_p99;
-	pool->peak_checked_out = Max(pool->peak_checked_out, input.observed_peak);
-	if (pmon_sizing(&input, &result))
+	if (pmon_size_load(&sized, load, WAIT_TARGET, PERCENTILE))
 	{
-		pool->recommended = result.recommended;
-		pool->saturated = result.saturated;
+		pool->recommended = sized.result.recommended;
+		pool->saturated = sized.result.saturated;
 	}
+	pool->transactions = input->transactions;
+	pool->rate = input->arrival_rate;
+	pool->hold_mean = input->hold_mean;
+	pool->full_fraction = isnan(input->full_fraction) ? PMON_UNKNOWN : input->full_fraction;
+	pool->p99_checked_out = input->observed_p99;
+	pool->peak_checked_out = Max(pool->peak_checked_out, input->observed_peak);
 }
 
 static void

@@ -15,9 +15,9 @@
 #include "port/pg_bitutils.h"
 #include "utils/timestamp.h"
 
+#include "pure/load.h"
 #include "query/load_reader.h"
 #include "query/local_hash.h"
-#include "pure/load.h"
 
 /* Connections checked out that are told apart for the percentile, at most */
 #define MAX_COUNTED			4096
@@ -56,22 +56,36 @@ find_entry(HTAB *table, uint32 id)
 	return entry;
 }
 
-/* The entry's current minute is complete: is it the busiest one? */
+/* Is the entry's current minute the busiest one of such transactions? */
 static void
-finish_minute(Entry *entry)
+compare_minute(Entry *entry, const PmonHoldSums *sums, PmonBusiest *busiest)
 {
 	double		erlangs;
 
-	entry->counted.transactions = entry->brief.transactions;
-	entry->counted.hold_sum = entry->brief.sum;
+	entry->counted.transactions = sums->transactions;
+	entry->counted.hold_sum = sums->sum;
 	erlangs = pmon_minute_erlangs(&entry->counted);
-	if (entry->brief.transactions > 0 && erlangs > entry->load.busiest_erlangs)
+	if (sums->transactions == 0 || erlangs <= busiest->erlangs)
+		return;
+	busiest->at = entry->minute;
+	busiest->counted = *sums;
+	busiest->erlangs = erlangs;
+	busiest->rate = pmon_minute_rate(&entry->counted);
+	busiest->seconds = pmon_minute_seconds(&entry->counted);
+}
+
+/*
+ * The entry's current minute is complete: is it the busiest one?  Which long
+ * ones are few is known only at the end, so each class has one.
+ */
+static void
+finish_minute(Entry *entry)
+{
+	for (int first = 0; first <= PMON_LONG_CLASSES; first++)
 	{
-		entry->load.busiest_at = entry->minute;
-		entry->load.busiest = entry->brief;
-		entry->load.busiest_erlangs = erlangs;
-		entry->load.busiest_rate = pmon_minute_rate(&entry->counted);
-		entry->load.busiest_seconds = pmon_minute_seconds(&entry->counted);
+		PmonHoldSums sums = pmon_shorter_ones(&entry->brief, first);
+
+		compare_minute(entry, &sums, &entry->load.busiest[first]);
 	}
 	memset(&entry->brief, 0, sizeof(entry->brief));
 	memset(&entry->counted, 0, sizeof(entry->counted));
@@ -80,21 +94,30 @@ finish_minute(Entry *entry)
 static void
 add_brief(PmonHoldBrief *brief, const PmonMinuteEntry *minute)
 {
-	brief->transactions += minute->transactions;
-	brief->sum += minute->hold_sum;
-	brief->square_sum += minute->hold_square_sum;
+	PmonHoldBrief more;
+
+	more.all.transactions = minute->transactions;
+	more.all.sum = minute->hold_sum;
+	more.all.square_sum = minute->hold_square_sum;
+	for (int i = 0; i < PMON_LONG_CLASSES; i++)
+	{
+		more.longer[i].transactions = minute->long_transactions[i];
+		more.longer[i].sum = minute->long_sums[i];
+		more.longer[i].square_sum = minute->long_square_sums[i];
+	}
+	pmon_sum_briefs(brief, &more);
 }
 
 static void
 add_minute(HTAB *table, const PmonMinuteRecord *minute,
-		   bool (*wanted) (uint32 id))
+		   bool (*wanted) (uint32 id, TimestampTz at))
 {
 	for (int i = 0; i < minute->record.count; i++)
 	{
 		const PmonMinuteEntry *read = &minute->entries[i];
 		Entry	   *entry;
 
-		if (!wanted(read->id))
+		if (!wanted(read->id, minute->at + USECS_PER_MINUTE))
 			continue;
 		entry = find_entry(table, read->id);
 		if (entry->minute != minute->at)
@@ -111,7 +134,8 @@ add_minute(HTAB *table, const PmonMinuteRecord *minute,
 }
 
 static void
-read_minutes(HTAB *table, TimestampTz since, bool (*wanted) (uint32 id))
+read_minutes(HTAB *table, TimestampTz since,
+			 bool (*wanted) (uint32 id, TimestampTz at))
 {
 	PmonRingReader reader;
 	PmonMinuteRecord *minute;
@@ -162,6 +186,7 @@ count_sample(Entry *entry, int checked_out)
 
 static void
 add_sample(HTAB *table, const PmonSampleRecord *sample,
+		   bool (*wanted) (uint32 id, TimestampTz at),
 		   int64 (*capacity) (uint32 id))
 {
 	TimestampTz minute = sample->at - sample->at % USECS_PER_MINUTE;
@@ -175,7 +200,8 @@ add_sample(HTAB *table, const PmonSampleRecord *sample,
 
 		/* what had no transactions has no row, however often it was seen */
 		entry = hash_search(table, &read->id, HASH_FIND, NULL);
-		if (entry == NULL || entry->load.total.transactions == 0)
+		if (entry == NULL || entry->load.total.all.transactions == 0 ||
+			!wanted(read->id, sample->at))
 			continue;
 		count_sample(entry, checked_out);
 		entry->load.peak_checked_out = Max(entry->load.peak_checked_out, checked_out);
@@ -197,7 +223,9 @@ add_sample(HTAB *table, const PmonSampleRecord *sample,
  * whoever they show.
  */
 static int64
-read_samples(HTAB *table, TimestampTz since, int64 (*capacity) (uint32 id))
+read_samples(HTAB *table, TimestampTz since,
+			 bool (*wanted) (uint32 id, TimestampTz at),
+			 int64 (*capacity) (uint32 id))
 {
 	PmonRingReader reader;
 	PmonSampleRecord *sample;
@@ -209,7 +237,7 @@ read_samples(HTAB *table, TimestampTz since, int64 (*capacity) (uint32 id))
 		CHECK_FOR_INTERRUPTS();
 		if (sample->at < since)
 			continue;
-		add_sample(table, sample, capacity);
+		add_sample(table, sample, wanted, capacity);
 		samples++;
 	}
 	pfree(reader.buffer);
@@ -232,7 +260,8 @@ percentile_99(const Entry *entry, int64 samples)
 }
 
 PmonLoad *
-pmon_read_load(TimestampTz since, bool (*wanted) (uint32 id),
+pmon_read_load(TimestampTz since,
+			   bool (*wanted) (uint32 id, TimestampTz at),
 			   int64 (*capacity) (uint32 id), int *nloads)
 {
 	HTAB	   *table = pmon_local_hash("load", sizeof(uint32), sizeof(Entry));
@@ -242,7 +271,7 @@ pmon_read_load(TimestampTz since, bool (*wanted) (uint32 id),
 	int64		samples;
 
 	read_minutes(table, since, wanted);
-	samples = read_samples(table, since, capacity);
+	samples = read_samples(table, since, wanted, capacity);
 
 	*nloads = 0;
 	loads = palloc(sizeof(PmonLoad) * Max(hash_get_num_entries(table), 1));
@@ -253,7 +282,7 @@ pmon_read_load(TimestampTz since, bool (*wanted) (uint32 id),
 		finish_sample_minute(entry);
 		if (entry->counts != NULL)
 			entry->load.p99_checked_out = percentile_99(entry, samples);
-		if (entry->load.total.transactions > 0)
+		if (entry->load.total.all.transactions > 0)
 			loads[(*nloads)++] = entry->load;
 	}
 	return loads;

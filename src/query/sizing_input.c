@@ -38,33 +38,35 @@ pmon_capacity_by_id(uint32 id)
 
 /* The coefficient of variation of hold times; NaN if it can not be told */
 static double
-variation(const PmonHoldBrief *brief)
+variation(const PmonHoldSums *sums)
 {
 	double		mean;
 	double		variance;
 
-	if (brief->transactions < 2 || brief->sum <= 0)
+	if (sums->transactions < 2 || sums->sum <= 0)
 		return NAN;
-	mean = brief->sum / brief->transactions;
-	variance = brief->square_sum / brief->transactions - mean * mean;
+	mean = sums->sum / sums->transactions;
+	variance = sums->square_sum / sums->transactions - mean * mean;
 	return sqrt(Max(variance, 0)) / mean;
 }
 
-void
-pmon_fill_sizing_input(PmonSizingInput *input, const PmonLoad *load,
-					   double wait_target, double percentile)
+/* Fill in what was measured, without the long transactions from a class on. */
+static void
+fill_input(PmonSizingInput *input, const PmonLoad *load, int first,
+		   double wait_target, double percentile)
 {
 	const PmonPool *pool = pmon_pool_by_id(load->id);
+	const PmonBusiest *busiest = &load->busiest[first];
+	PmonHoldSums total = pmon_shorter_ones(&load->total, first);
 
 	/* one minute may have too few to tell how hold times vary */
-	const PmonHoldBrief *typical =
-	load->busiest.transactions >= PMON_SIZING_FEW ? &load->busiest : &load->total;
+	const PmonHoldSums *typical =
+	busiest->counted.transactions >= PMON_SIZING_FEW ? &busiest->counted : &total;
 
-	input->transactions = load->total.transactions;
-	input->arrival_rate = load->busiest_rate;
-	input->busiest_seconds = load->busiest_seconds;
-	input->hold_mean = input->arrival_rate > 0 ?
-		load->busiest_erlangs / input->arrival_rate : 0;
+	input->transactions = load->total.all.transactions;
+	input->arrival_rate = busiest->rate;
+	input->busiest_seconds = busiest->seconds;
+	input->hold_mean = busiest->rate > 0 ? busiest->erlangs / busiest->rate : 0;
 	input->hold_cv = variation(typical);
 	input->wait_target = wait_target;
 	input->percentile = percentile;
@@ -73,4 +75,39 @@ pmon_fill_sizing_input(PmonSizingInput *input, const PmonLoad *load,
 	input->observed_peak = load->peak_checked_out;
 	input->capacity = pmon_capacity_by_id(load->id);
 	input->full_fraction = load->full_fraction;
+}
+
+/* Do the few long ones make a difference of more than one connection? */
+static bool
+is_moved(const PmonSizingResult *all, const PmonSizingResult *many)
+{
+	return all->recommended < 0 || all->recommended - many->recommended > 1;
+}
+
+bool
+pmon_size_load(PmonSizedLoad *sized, const PmonLoad *load, double wait_target,
+			   double percentile)
+{
+	int			first = pmon_few_from(&load->total);
+	PmonHoldSums few = pmon_long_ones(&load->total, first);
+	PmonSizedLoad many = {0};
+
+	memset(sized, 0, sizeof(*sized));
+	fill_input(&sized->input, load, PMON_LONG_CLASSES, wait_target, percentile);
+	if (!pmon_sizing(&sized->input, &sized->result))
+		return false;
+	sized->total_load = sized->result.offered_load;
+	if (first == PMON_LONG_CLASSES)
+		return true;
+
+	fill_input(&many.input, load, first, wait_target, percentile);
+	if (!pmon_sizing(&many.input, &many.result) ||
+		!is_moved(&sized->result, &many.result))
+		return true;
+	many.total_load = sized->total_load;
+	many.few_transactions = few.transactions;
+	many.few_seconds = pmon_long_class_seconds(first);
+	many.few_share = few.sum / load->total.all.sum;
+	*sized = many;
+	return true;
 }

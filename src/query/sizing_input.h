@@ -21,8 +21,25 @@ extern const PmonPool *pmon_pool_by_id(uint32 id);
 /* Its capacity; -1 for what is no declared pool, or has none */
 extern int64 pmon_capacity_by_id(uint32 id);
 
-/* Fill in what was measured and what is wanted, which is as in sizing.h. */
-extern void pmon_fill_sizing_input(PmonSizingInput *input, const PmonLoad *load,
-								   double wait_target, double percentile);
+/* What size a load wants, and of which part of it that is the size */
+typedef struct PmonSizedLoad
+{
+	PmonSizingInput input;
+	PmonSizingResult result;
+	double		total_load;		/* erlangs, in the busiest minute of all */
+
+	/* long transactions that the size does not follow (long_holds.h) */
+	int64		few_transactions;	/* 0: it follows all of them */
+	int			few_seconds;	/* that each of them took at least */
+	double		few_share;		/* of the time that connections were held */
+} PmonSizedLoad;
+
+/*
+ * Size a load, for a wait and a percentile as in sizing.h.  Where few long
+ * transactions would move the size by more than one, it is that of the others.
+ * Returns false if the input makes no sense; the note says why.
+ */
+extern bool pmon_size_load(PmonSizedLoad *sized, const PmonLoad *load,
+						   double wait_target, double percentile);
 
 #endif							/* PMON_SIZING_INPUT_H */

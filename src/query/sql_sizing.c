@@ -27,6 +27,7 @@ typedef struct KnownApplication
 {
 	uint32		id;				/* first, so that an id compares like one */
 	char		application_name[NAMEDATALEN];
+	TimestampTz reset_at;		/* 0: never */
 } KnownApplication;
 
 static KnownApplication *known; /* by id, while the function runs */
@@ -54,6 +55,7 @@ read_known_applications(void)
 		if (!pmon_applications[i].in_use)
 			continue;
 		known[nknown].id = pmon_applications[i].id;
+		known[nknown].reset_at = pmon_applications[i].reset_at;
 		memcpy(known[nknown++].application_name,
 			   pmon_applications[i].application_name, NAMEDATALEN);
 	}
@@ -67,11 +69,19 @@ find_known(uint32 id)
 	return bsearch(&id, known, nknown, sizeof(KnownApplication), compare_ids);
 }
 
-/* Not a pool that is not declared any more, nor an application folded */
+/*
+ * Not a pool that is not declared any more, nor an application folded, nor what
+ * was before its last reset
+ */
 static bool
-is_known(uint32 id)
+is_known(uint32 id, TimestampTz at)
 {
-	return PmonIsPoolId(id) ? pmon_pool_by_id(id) != NULL : find_known(id) != NULL;
+	const KnownApplication *application;
+
+	if (PmonIsPoolId(id))
+		return pmon_pool_by_id(id) != NULL;
+	application = find_known(id);
+	return application != NULL && at >= application->reset_at;
 }
 
 static void
@@ -83,17 +93,29 @@ put_count(PmonRow *row, int value)
 		pmon_put_null(row);
 }
 
+/* What to know before believing it */
+static void
+put_note(PmonRow *row, const PmonSizedLoad *sized)
+{
+	bool		lower_bound = sized->result.saturated &&
+	sized->result.recommended * (int64) Max(sized->input.instances, 1) >
+	sized->input.capacity;
+
+	if (sized->few_transactions == 0 || lower_bound)
+		pmon_put_text(row, sized->result.note);
+	else
+		pmon_put_text(row, psprintf(INT64_FORMAT " transactions of over %d s make %d%% of the load, and the size is that of the others: a leak, or a batch that wants a pool of its own",
+									sized->few_transactions, sized->few_seconds,
+									(int) (sized->few_share * 100)));
+}
+
 static void
 add_sizing_row(FunctionCallInfo fcinfo, const PmonPool *pool,
-			   const char *application_name, const PmonSizingInput *input)
+			   const char *application_name, const PmonSizedLoad *sized)
 {
-	PmonSizingResult result;
+	const PmonSizingInput *input = &sized->input;
+	const PmonSizingResult *result = &sized->result;
 	PmonRow		row = {0};
-
-	if (!pmon_sizing(input, &result))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s", result.note)));
 
 	pmon_put_foreign_text(&row, pool != NULL ? pool->name : NULL);
 	pmon_put_text(&row, application_name);
@@ -101,13 +123,14 @@ add_sizing_row(FunctionCallInfo fcinfo, const PmonPool *pool,
 	pmon_put_estimate(&row, input->arrival_rate);
 	pmon_put_estimate(&row, input->hold_mean * 1000.0);
 	pmon_put_estimate(&row, input->hold_cv);
-	pmon_put_estimate(&row, result.offered_load);
+	pmon_put_estimate(&row, result->offered_load);
+	pmon_put_estimate(&row, sized->total_load);
 	put_count(&row, input->observed_p99);
 	put_count(&row, input->observed_peak);
-	put_count(&row, result.recommended);
-	pmon_put_estimate(&row, result.expected_wait * 1000.0);
-	pmon_put_bool(&row, result.saturated);
-	pmon_put_text(&row, result.note);
+	put_count(&row, result->recommended);
+	pmon_put_estimate(&row, result->expected_wait * 1000.0);
+	pmon_put_bool(&row, result->saturated);
+	put_note(&row, sized);
 	pmon_add_row(fcinfo, &row);
 }
 
@@ -159,15 +182,18 @@ pool_monitor_sizing(PG_FUNCTION_ARGS)
 	for (int i = 0; i < nloads; i++)
 	{
 		const PmonPool *pool = pmon_pool_by_id(loads[i].id);
-		PmonSizingInput input;
+		PmonSizedLoad sized;
 
 		CHECK_FOR_INTERRUPTS();
-		pmon_fill_sizing_input(&input, &loads[i], wait_target, percentile);
+		if (!pmon_size_load(&sized, &loads[i], wait_target, percentile))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s", sized.result.note)));
 		if (pool != NULL)
 			add_sizing_row(fcinfo, pool, pool->has_application ? pool->application : NULL,
-						   &input);
+						   &sized);
 		else
-			add_sizing_row(fcinfo, NULL, find_known(loads[i].id)->application_name, &input);
+			add_sizing_row(fcinfo, NULL, find_known(loads[i].id)->application_name, &sized);
 	}
 	return (Datum) 0;
 }

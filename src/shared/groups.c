@@ -540,6 +540,7 @@ pmon_restore_application(const PmonApplication *saved)
 	application->moved = saved->moved;
 	application->peak_connections = saved->peak_connections;
 	application->peak_checked_out = saved->peak_checked_out;
+	application->reset_at = saved->reset_at;
 }
 
 void
@@ -623,6 +624,7 @@ reset_application(int place, TimestampTz now)
 	restart_peak(&application->peak_connections, application->connections, now);
 	restart_peak(&application->peak_checked_out, 0, now);
 	memset(&application->moved, 0, sizeof(application->moved));
+	application->reset_at = now;
 }
 
 /* The place of the application with that name, or PMON_NONE */

@@ -99,6 +99,7 @@ typedef struct PmonApplication
 	int			connections;
 	PmonPeak	peak_connections;
 	PmonPeak	peak_checked_out;	/* as sampled */
+	TimestampTz reset_at;		/* its load counts from then on; 0: always */
 } PmonApplication;
 
 /* What is known of all groups and applications */

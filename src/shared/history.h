@@ -59,10 +59,12 @@ typedef struct PmonMinuteEntry
 	uint32		id;
 	float		averages[PMON_FIGURES]; /* over all samples of the minute */
 	uint16		maxima[PMON_FIGURES];
-	uint16		unused;
+	uint16		long_transactions[PMON_LONG_CLASSES];	/* of the next */
 	uint32		transactions;	/* that ended in the minute */
 	float		hold_sum;		/* ms */
 	float		hold_square_sum;	/* ms squared */
+	float		long_sums[PMON_LONG_CLASSES];
+	float		long_square_sums[PMON_LONG_CLASSES];
 } PmonMinuteEntry;
 
 typedef struct PmonMinuteRecord

@@ -10,6 +10,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "datatype/timestamp.h"
 #include "port/pg_bitutils.h"
 
 #include "shared/hold_counters.h"
@@ -24,6 +25,12 @@ pmon_init_hold_counters(PmonHoldCounters *counters)
 	pg_atomic_init_u64(&counters->square_sum, 0);
 	pg_atomic_init_u64(&counters->time_max, 0);
 	pg_atomic_init_u64(&counters->octaves, 0);
+	for (int i = 0; i < PMON_LONG_CLASSES; i++)
+	{
+		pg_atomic_init_u64(&counters->longer[i].transactions, 0);
+		pg_atomic_init_u64(&counters->longer[i].time_sum, 0);
+		pg_atomic_init_u64(&counters->longer[i].square_sum, 0);
+	}
 	for (int i = 0; i < PMON_HOLD_BUCKETS; i++)
 		pg_atomic_init_u64(&counters->buckets[i], 0);
 }
@@ -69,6 +76,12 @@ pmon_clear_hold_counters(PmonHoldCounters *counters)
 	pg_atomic_write_u64(&counters->time_sum, 0);
 	pg_atomic_write_u64(&counters->square_sum, 0);
 	pg_atomic_write_u64(&counters->time_max, 0);
+	for (int i = 0; i < PMON_LONG_CLASSES; i++)
+	{
+		pg_atomic_write_u64(&counters->longer[i].transactions, 0);
+		pg_atomic_write_u64(&counters->longer[i].time_sum, 0);
+		pg_atomic_write_u64(&counters->longer[i].square_sum, 0);
+	}
 	for (; octaves != 0; octaves &= octaves - 1)
 	{
 		int			first = PmonHoldOctaveBucket(pg_rightmost_one_pos64(octaves));
@@ -77,6 +90,17 @@ pmon_clear_hold_counters(PmonHoldCounters *counters)
 			pg_atomic_write_u64(&counters->buckets[i], 0);
 	}
 	pg_atomic_write_u64(&counters->octaves, 0);
+}
+
+static void
+count_long(PmonHoldCounters *counters, int class, uint64 microseconds,
+		   double milliseconds)
+{
+	PmonLongCounters *longer = &counters->longer[class];
+
+	add(&longer->transactions, 1);
+	add(&longer->time_sum, microseconds);
+	add_double(&longer->square_sum, milliseconds * milliseconds);
 }
 
 void
@@ -101,6 +125,9 @@ pmon_count_hold_time(PmonHoldCounters *counters, uint32 generation,
 	add_double(&counters->square_sum, milliseconds * milliseconds);
 	if (microseconds > pg_atomic_read_u64(&counters->time_max))
 		pg_atomic_write_u64(&counters->time_max, microseconds);
+
+	if (microseconds >= USECS_PER_SEC)
+		count_long(counters, pmon_long_class(microseconds), microseconds, milliseconds);
 
 	bucket = pmon_hold_bucket(microseconds);
 	octave = PmonOctaveBit(PmonHoldOctave(bucket));
@@ -136,6 +163,14 @@ pmon_add_hold_counters(PmonHoldTotals *totals, PmonHoldCounters *counters,
 	totals->square_sum += read_double(&counters->square_sum);
 	totals->time_max = Max(totals->time_max, pg_atomic_read_u64(&counters->time_max));
 	totals->octaves |= pg_atomic_read_u64(&counters->octaves);
+	for (int i = 0; i < PMON_LONG_CLASSES; i++)
+	{
+		PmonLongCounters *longer = &counters->longer[i];
+
+		totals->longer[i].transactions += pg_atomic_read_u64(&longer->transactions);
+		totals->longer[i].time_sum += pg_atomic_read_u64(&longer->time_sum);
+		totals->longer[i].square_sum += read_double(&longer->square_sum);
+	}
 }
 
 void
@@ -175,28 +210,31 @@ pmon_add_hold_totals(PmonHoldTotals *totals, const PmonHoldTotals *more)
 	totals->square_sum += more->square_sum;
 	totals->time_max = Max(totals->time_max, more->time_max);
 	totals->octaves |= more->octaves;
+	for (int i = 0; i < PMON_LONG_CLASSES; i++)
+	{
+		totals->longer[i].transactions += more->longer[i].transactions;
+		totals->longer[i].time_sum += more->longer[i].time_sum;
+		totals->longer[i].square_sum += more->longer[i].square_sum;
+	}
+}
+
+static void
+add_sums(PmonHoldSums *sums, uint64 transactions, uint64 time_sum, double square_sum)
+{
+	sums->transactions += transactions;
+	sums->sum += (double) time_sum / 1000.0;
+	sums->square_sum += square_sum;
 }
 
 void
 pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals)
 {
-	brief->transactions += totals->transactions;
-	brief->sum += (double) totals->time_sum / 1000.0;
-	brief->square_sum += totals->square_sum;
-}
+	add_sums(&brief->all, totals->transactions, totals->time_sum, totals->square_sum);
+	for (int i = 0; i < PMON_LONG_CLASSES; i++)
+	{
+		const PmonLongTotals *longer = &totals->longer[i];
 
-void
-pmon_sum_briefs(PmonHoldBrief *brief, const PmonHoldBrief *more)
-{
-	brief->transactions += more->transactions;
-	brief->sum += more->sum;
-	brief->square_sum += more->square_sum;
-}
-
-void
-pmon_subtract_brief(PmonHoldBrief *brief, const PmonHoldBrief *less)
-{
-	brief->transactions -= less->transactions;
-	brief->sum -= less->sum;
-	brief->square_sum -= less->square_sum;
+		add_sums(&brief->longer[i], longer->transactions, longer->time_sum,
+				 longer->square_sum);
+	}
 }

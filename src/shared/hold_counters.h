@@ -31,6 +31,15 @@
 
 #include "compat.h"
 #include "pure/hold_histogram.h"
+#include "pure/long_holds.h"
+
+/* The same of those in a class of long ones, in the same units */
+typedef struct PmonLongCounters
+{
+	pg_atomic_uint64 transactions;
+	pg_atomic_uint64 time_sum;
+	pg_atomic_uint64 square_sum;
+} PmonLongCounters;
 
 /*
  * What a session counts for itself.  Times are in microseconds; square_sum is
@@ -46,6 +55,7 @@ typedef struct PmonHoldCounters
 	pg_atomic_uint64 square_sum;
 	pg_atomic_uint64 time_max;
 	pg_atomic_uint64 octaves;
+	PmonLongCounters longer[PMON_LONG_CLASSES];
 	pg_atomic_uint64 buckets[PMON_HOLD_BUCKETS] PMON_STARTS_CACHE_LINE;
 } PmonHoldCounters;
 
@@ -53,6 +63,13 @@ typedef struct PmonHoldCounters
  * The same figures at rest: in a group, or added up by a reader.  Buckets are
  * kept apart, since few want them and they are most of it.
  */
+typedef struct PmonLongTotals
+{
+	uint64		transactions;
+	uint64		time_sum;
+	double		square_sum;
+} PmonLongTotals;
+
 typedef struct PmonHoldTotals
 {
 	uint64		transactions;
@@ -60,17 +77,10 @@ typedef struct PmonHoldTotals
 	double		square_sum;
 	uint64		time_max;
 	uint64		octaves;
+	PmonLongTotals longer[PMON_LONG_CLASSES];
 } PmonHoldTotals;
 
 typedef uint64 PmonHoldBuckets[PMON_HOLD_BUCKETS];
-
-/* The figures that sizing needs; signed, since they may be differences */
-typedef struct PmonHoldBrief
-{
-	int64		transactions;
-	double		sum;			/* ms */
-	double		square_sum;		/* ms squared */
-} PmonHoldBrief;
 
 /* Make new memory ready. */
 extern void pmon_init_hold_counters(PmonHoldCounters *counters);
@@ -100,9 +110,7 @@ extern void pmon_add_hold_buckets(PmonHistogram *histogram,
 extern void pmon_add_hold_totals(PmonHoldTotals *totals,
 								 const PmonHoldTotals *more);
 
-/* What sizing needs: of totals, the sum, and the difference */
+/* Add what sizing needs of totals. */
 extern void pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals);
-extern void pmon_sum_briefs(PmonHoldBrief *brief, const PmonHoldBrief *more);
-extern void pmon_subtract_brief(PmonHoldBrief *brief, const PmonHoldBrief *less);
 
 #endif							/* PMON_HOLD_COUNTERS_H */

@@ -263,15 +263,30 @@ transactions_of_minute(const ApplicationTotal *before, const ApplicationTotal *n
 	if (PmonIsPoolId(now->id))
 	{
 		if (before->id == now->id &&
-			before->brief.transactions <= now->brief.transactions)
+			before->brief.all.transactions <= now->brief.all.transactions)
 			pmon_subtract_brief(&brief, &before->brief);
 		else
 			memset(&brief, 0, sizeof(brief));
 	}
-	brief.transactions = Max(brief.transactions, 0);
-	brief.sum = Max(brief.sum, 0);
-	brief.square_sum = Max(brief.square_sum, 0);
 	return brief;
+}
+
+/* Write it down, without what was rounded below zero. */
+static void
+put_transactions(PmonMinuteEntry *entry, const PmonHoldBrief *brief)
+{
+	entry->transactions = (uint32) Min(Max(brief->all.transactions, 0), PG_UINT32_MAX);
+	entry->hold_sum = Max(brief->all.sum, 0);
+	entry->hold_square_sum = Max(brief->all.square_sum, 0);
+	for (int i = 0; i < PMON_LONG_CLASSES; i++)
+	{
+		const PmonHoldSums *longer = &brief->longer[i];
+
+		entry->long_transactions[i] =
+			(uint16) Min(Max(longer->transactions, 0), PG_UINT16_MAX);
+		entry->long_sums[i] = Max(longer->sum, 0);
+		entry->long_square_sums[i] = Max(longer->square_sum, 0);
+	}
 }
 
 /* Fill in one application's entry.  Returns false if there is nothing in it. */
@@ -283,7 +298,7 @@ make_minute_entry(int place, PmonMinuteEntry *entry)
 												 &totals_now[place]);
 
 	if (application->id == 0 &&
-		(totals_now[place].id == 0 || brief.transactions == 0))
+		(totals_now[place].id == 0 || brief.all.transactions <= 0))
 		return false;
 
 	entry->id = application->id != 0 ? application->id : totals_now[place].id;
@@ -292,14 +307,9 @@ make_minute_entry(int place, PmonMinuteEntry *entry)
 		entry->averages[f] = (float) application->sums[f] / minute.samples;
 		entry->maxima[f] = application->maxima[f];
 	}
-	if (entry->id == totals_now[place].id)
-	{
-		entry->transactions = (uint32) Min(brief.transactions, PG_UINT32_MAX);
-		entry->hold_sum = brief.sum;
-		entry->hold_square_sum = brief.square_sum;
-	}
-	else
-		entry->transactions = entry->hold_sum = entry->hold_square_sum = 0;
+	if (entry->id != totals_now[place].id)
+		memset(&brief, 0, sizeof(brief));
+	put_transactions(entry, &brief);
 	return true;
 }
 

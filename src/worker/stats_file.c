@@ -51,7 +51,7 @@
 #define BAD_FILE		PMON_STATS_FILE ".bad"
 
 #define MAGIC			UINT64CONST(0x504D4F4E53544154) /* "PMONSTAT" */
-#define FORMAT			4
+#define FORMAT			5
 
 typedef struct FileHeader
 {

@@ -61,6 +61,7 @@ my $seconds = $observer->query('SELECT 125 - (extract(epoch FROM clock_timestamp
 load('steady', "SELECT pg_sleep(0.05);\n", '-c', '10', '-R', '20', '-T', $seconds);
 load('mixed', "\\set r random(1, 10)\nSELECT pg_sleep(CASE WHEN :r <= 2 THEN 0.3 ELSE 0.03 END);\n", '-c', '16', '-R', '20', '-T', $seconds);
 load('full', "SELECT pg_sleep(0.05);\n", '-c', '2', '-T', $seconds);
+load('leaky', "SELECT pg_sleep(0.033);\n", '-c', '8', '-R', '20', '-T', $seconds);
 
 # An application with few transactions, and a pool whose pattern is widened
 # later to take an application that has had many
@@ -93,6 +94,12 @@ $few->query('SELECT 1') foreach 1 .. 7;
 $few->quit;
 $grown_a->query('SELECT 1') foreach 1 .. 3;
 $grown_b->query('SELECT 1') foreach 1 .. 4;
+
+# Twelve transactions are leaked in that minute, and ended in it
+my @leaked = map { PoolMonitor::session($node, appname => 'leaky') } 1 .. 12;
+$_->query('BEGIN; SELECT 1') foreach @leaked;
+wait_for_minute('extract(second FROM clock_timestamp()) > 40', 'they are leaked for a while');
+$_->query('COMMIT') foreach @leaked;
 
 # the minute's record has its start, which is still within a little more than
 # the time since
@@ -163,7 +170,7 @@ sub within
 	return ok(abs($got - $wanted) <= $part * $wanted, $label) || diag("got $got, it was $wanted");
 }
 
-foreach my $row ([ 'steady', undef ], [ 'steady', 'steady' ], [ 'mixed', undef ], [ 'full', undef ], [ 'full', 'full' ])
+foreach my $row ([ 'steady', undef ], [ 'steady', 'steady' ], [ 'mixed', undef ], [ 'full', undef ], [ 'full', 'full' ], [ 'leaky', undef ])
 {
 	my ($name, $pool) = @$row;
 	my ($n, $client_mean) = client($name);
@@ -200,7 +207,7 @@ sub formula
 		return $c if $wait * exp(-($c - $a) * 10 / ($hold * $k)) <= 0.01;
 	}
 }
-foreach my $row ([ 'steady', undef, 1 ], [ 'steady', 'steady', 2 ], [ 'mixed', undef, 1 ])
+foreach my $row ([ 'steady', undef, 1 ], [ 'steady', 'steady', 2 ], [ 'mixed', undef, 1 ], [ 'leaky', undef, 1 ])
 {
 	my ($name, $pool, $instances) = @$row;
 	my ($load, $hold, $cv, $size, $wait) = split /\|/, sized($name, $pool, 'offered_load, hold_time_mean, hold_time_cv, recommended_pool_size, expected_wait');
@@ -213,6 +220,12 @@ my ($p99, $peak) = split /\|/, sized('steady', undef, 'observed_p99_checked_out,
 cmp_ok($p99, '>=', 2, 'the samples saw several of them at once');
 cmp_ok($p99, '<=', $peak, 'and the peak is no less than the 99th percentile');
 cmp_ok($peak, '<=', 10, 'nor more than the clients there were');
+
+# A leak does not make the pool larger, ended or not
+like(sized('leaky', undef, 'note'), qr/^12 transactions of over 10 s make [89]\d% of the load, and the size is that of the others: /, 'the few are named');
+cmp_ok(sized('leaky', undef, 'total_load'), '>', 6, 'what they make of the load is shown');
+is(sized('steady', undef, 'total_load = offered_load'), 't', 'where there is none, both are the same');
+is(sized('mixed', undef, 'total_load = offered_load'), 't', 'also where transactions are of two kinds');
 
 # Honest about too much and too little
 is(sized('full', 'full', 'saturated, peak_checked_out'), 't|2', 'a pool that is always full is saturated');
@@ -246,10 +259,15 @@ cmp_ok($observer->query("$size(wait_target => '0') $of"), '>=', $default, 'who w
 cmp_ok($observer->query("$size(percentile => 0.5, wait_target => '1 s') $of"), '<', $default, 'who does not mind waiting needs less');
 cmp_ok($observer->query("$size(percentile => 0.999999) $of"), '>', $default, 'nearly nobody is more than most');
 
+# One application can start anew
+$observer->query("SELECT pool_monitor_reset('leaky')");
+is($observer->query("SELECT count(*) FROM pool_monitor_sizing() WHERE application_name = 'leaky'"), '0', 'a reset of one application forgets its load');
+cmp_ok($observer->query('SELECT count(*) FROM pool_monitor_sizing()'), '>', 3, 'and that alone');
+
 # It is forgotten with the rest
 $observer->query('SELECT pool_monitor_reset()');
 is($observer->query('SELECT count(*) FROM pool_monitor_sizing()'), '0', 'a reset forgets it');
 unlike(slurp_file($node->logfile), qr/TRAP|PANIC/, 'no assertion failed');
-$_->quit foreach ($grown_a, $grown_b, $observer);
+$_->quit foreach ($grown_a, $grown_b, @leaked, $observer);
 $node->stop;
 done_testing();
