@@ -102,7 +102,8 @@ pmon_few_from(const PmonHoldBrief *brief)
 			TIMES_AS_LONG * many.sum * few.transactions)
 		{
 			/* the same ones, as long as they are */
-			while (brief->longer[first].transactions == 0)
+			while (first < PMON_LONG_CLASSES - 1 &&
+				   brief->longer[first].transactions == 0)
 				first++;
 			return first;
 		}
