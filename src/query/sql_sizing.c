@@ -42,9 +42,12 @@ compare_ids(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Copy the names of all applications that there are; palloc'd. */
+/*
+ * Copy the names of all applications that there are; palloc'd.  A reset in the
+ * future was before the clock was set back.
+ */
 static void
-read_known_applications(void)
+read_known_applications(TimestampTz now)
 {
 	known = palloc(sizeof(KnownApplication) * pmon->max_groups);
 	nknown = 0;
@@ -55,7 +58,8 @@ read_known_applications(void)
 		if (!pmon_applications[i].in_use)
 			continue;
 		known[nknown].id = pmon_applications[i].id;
-		known[nknown].reset_at = pmon_applications[i].reset_at;
+		known[nknown].reset_at =
+			pmon_applications[i].reset_at <= now ? pmon_applications[i].reset_at : 0;
 		memcpy(known[nknown++].application_name,
 			   pmon_applications[i].application_name, NAMEDATALEN);
 	}
@@ -175,7 +179,7 @@ pool_monitor_sizing(PG_FUNCTION_ARGS)
 	check_arguments(wait_target, percentile, since);
 	InitMaterializedSRF(fcinfo, 0);
 
-	read_known_applications();
+	read_known_applications(now);
 	loads = pmon_read_load(now - (int64) (since * USECS_PER_SEC), is_known,
 						   pmon_capacity_by_id, &nloads);
 
