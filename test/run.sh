@@ -10,7 +10,8 @@
 #   quick      without the TAP tests and the real clients; two minutes
 #   version    all without what is the same with every server: the looks of the
 #              sources, the unit tests, which need no server, the alert rules,
-#              and how well recommended sizes serve a client
+#              how well recommended sizes serve a client, and what a diagnosis
+#              finds in minutes of load
 #   versions   "version" with each of these major versions, by default 17, 18
 #              and 19; each three quarters of what "all" takes.  The servers
 #              are unpacked and kept, see test/lib/versions.sh.
@@ -183,7 +184,7 @@ run_all()
 	suite pgTAP test/pgtap run_pgtap test/pgtap/*.sql
 	if [ "$mode" != quick ]; then
 		suite TAP test/t run_tap test/t/*.pl
-		[ "$mode" != version ] || rm -f test/integration/{promtool.sh,sizing_sqlalchemy.py}
+		[ "$mode" != version ] || rm -f test/integration/{promtool.sh,sizing_sqlalchemy.py,diagnosis/load.py}
 		suite integration test/integration run_integration test/integration/*.sh test/integration/*.py
 	fi
 }

@@ -23,7 +23,8 @@ part()
 	) || echo "not ok - the server of $1 starts" >>"$work/$1.tap"
 }
 
-part load &
+# a run for another version of the server leaves out the load
+[ ! -e "$here/load.py" ] || part load &
 part causes
 wait
 # two lists of numbers would be out of sequence
