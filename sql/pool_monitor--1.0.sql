@@ -356,7 +356,7 @@ COMMENT ON COLUMN pool_monitor_sessions.pool IS 'the declared pool that the sess
 COMMENT ON COLUMN pool_monitor_sessions.checked_out IS 'whether the session holds a transaction or runs a statement';
 COMMENT ON COLUMN pool_monitor_sessions.state_age IS 'time since state_change';
 COMMENT ON COLUMN pool_monitor_sessions.transaction_age IS 'time since xact_start';
-COMMENT ON COLUMN pool_monitor_sessions.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, or has others wait for an advisory lock, and started no statement for pool_monitor.leak_threshold';
+COMMENT ON COLUMN pool_monitor_sessions.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, has others wait for an advisory lock, or would have been closed if it were free, and started no statement for pool_monitor.leak_threshold';
 COMMENT ON COLUMN pool_monitor_sessions.idle_limit IS 'how long the session may stay in its state before pool_monitor ends it, null: for ever';
 COMMENT ON COLUMN pool_monitor_sessions.terminates_at IS 'when pool_monitor will end the session unless it becomes busy';
 COMMENT ON COLUMN pool_monitor_sessions.exempt IS 'why pool_monitor will not end the session: superuser, own setting, exported snapshot, LISTEN, advisory lock, timeout 0, keep_idle or track_activities is off; waiting for terminate_above, or no worker: not for now';
@@ -393,7 +393,7 @@ COMMENT ON COLUMN pool_monitor_leaks.pool IS 'the declared pool that the session
 COMMENT ON COLUMN pool_monitor_leaks.checked_out IS 'whether the session holds a transaction or runs a statement';
 COMMENT ON COLUMN pool_monitor_leaks.state_age IS 'time since state_change';
 COMMENT ON COLUMN pool_monitor_leaks.transaction_age IS 'time since xact_start';
-COMMENT ON COLUMN pool_monitor_leaks.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, or has others wait for an advisory lock, and started no statement for pool_monitor.leak_threshold';
+COMMENT ON COLUMN pool_monitor_leaks.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, has others wait for an advisory lock, or would have been closed if it were free, and started no statement for pool_monitor.leak_threshold';
 COMMENT ON COLUMN pool_monitor_leaks.idle_limit IS 'how long the session may stay in its state before pool_monitor ends it, null: for ever';
 COMMENT ON COLUMN pool_monitor_leaks.terminates_at IS 'when pool_monitor will end the session unless it becomes busy';
 COMMENT ON COLUMN pool_monitor_leaks.exempt IS 'why pool_monitor will not end the session: superuser, own setting, exported snapshot, LISTEN, advisory lock, timeout 0, keep_idle or track_activities is off; waiting for terminate_above, or no worker: not for now';
@@ -451,7 +451,9 @@ CREATE FUNCTION pool_monitor_pools(
     OUT idle_timeout interval,
     OUT idle_in_transaction_timeout interval,
     OUT max_lifetime interval,
-    OUT keep_idle integer)
+    OUT keep_idle integer,
+    OUT closes_idle interval,
+    OUT min_idle integer)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
@@ -484,6 +486,8 @@ COMMENT ON COLUMN pool_monitor_pools.idle_timeout IS 'the pool''s own limit, 0: 
 COMMENT ON COLUMN pool_monitor_pools.idle_in_transaction_timeout IS 'the pool''s own limit, 0: never, null: the setting pool_monitor.idle_in_transaction_timeout';
 COMMENT ON COLUMN pool_monitor_pools.max_lifetime IS 'the pool''s own limit, 0: never, null: the setting pool_monitor.max_lifetime';
 COMMENT ON COLUMN pool_monitor_pools.keep_idle IS 'idle sessions of the pool that are never ended';
+COMMENT ON COLUMN pool_monitor_pools.closes_idle IS 'after how long the client''s pool closes a connection that is free, as declared; null where it does not say so';
+COMMENT ON COLUMN pool_monitor_pools.min_idle IS 'how many free connections each instance of the client''s pool keeps all the same, as declared';
 
 CREATE FUNCTION pool_monitor_capacity(
     OUT max_connections integer,

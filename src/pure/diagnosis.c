@@ -32,6 +32,7 @@ static const struct
 	{pmon_rule_orphaned_prepared, false},
 	{pmon_rule_leak_in_transaction, true},
 	{pmon_rule_leak_aborted, true},
+	{pmon_rule_leak_idle, false},
 	{pmon_rule_leak_not_returned, false},
 	{pmon_rule_client_not_reading, true},
 	{pmon_rule_lock_convoy, true},

@@ -38,6 +38,7 @@ typedef enum PmonUse
 	PMON_USE_ABORTED,			/* likewise */
 	PMON_USE_CLIENT,			/* its statement waits for the client */
 	PMON_USE_LOCK,				/* its statement waits for a lock */
+	PMON_USE_NOT_RETURNED,		/* idle, but a free one would be closed */
 	PMON_USE_DISABLED			/* nobody knows */
 } PmonUse;
 
@@ -105,6 +106,9 @@ typedef struct PmonPoolFacts
 	int			connections;
 	int			checked_out;
 	int			idle_aged;		/* idle for leak_threshold */
+	int			idle_expired;	/* idle for longer than a free one, and that */
+	double		closes_idle;	/* or PMON_UNKNOWN */
+	int64		keeps_idle;		/* of these, however long */
 	double		silent;			/* since when no session did anything */
 
 	/* from the history; transactions is 0 where there is none */

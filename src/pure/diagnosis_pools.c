@@ -44,7 +44,9 @@ held_idle(const PmonFacts *facts, const PmonPoolFacts *pool)
 	int64		overflow = pool->connections - pool->kept;
 	int64		unused = pool->idle_aged - pool->kept;
 
-	return pool->capacity > pool->kept ? Min(overflow, unused) : 0;
+	/* one that closes them later does not close them when they come back */
+	return pool->capacity > pool->kept && pool->closes_idle < 0 ?
+		Min(overflow, unused) : 0;
 }
 
 static void
@@ -60,6 +62,22 @@ not_returned(const PmonFacts *facts, PmonFindings *findings,
 				 pool->idle_aged, pool->connections, pool->name,
 				 pmon_age_text(facts->leak_threshold, age), pool->kept, held);
 	PmonRemedy(finding, "Find the code that takes a connection and does not close it in every path (a session without \"with\", a missing finally). Until then a restart of the application is what gives them back: ending sessions does not, since its pool counts them as checked out.");
+}
+
+/* The same, where the pool says after how long it closes what is free */
+static void
+not_closed(const PmonFacts *facts, PmonFindings *findings,
+		   const PmonPoolFacts *pool, int64 held)
+{
+	PmonFinding *finding = add_pool(findings, PMON_FINDING_LEAK_NOT_RETURNED,
+									PMON_WARNING, facts, pool);
+	char		age[PMON_AGE_BYTES];
+
+	finding->connections = held;
+	PmonEvidence(finding, "%d of the %d connections of pool %s have been idle for longer than the %s after which it closes what is free, and it keeps " INT64_FORMAT " of these: at least " INT64_FORMAT " of them are checked out.",
+				 pool->idle_expired, pool->connections, pool->name,
+				 pmon_age_text(pool->closes_idle, age), pool->keeps_idle, held);
+	PmonRemedy(finding, "Find the code that takes a connection and does not give it back in every path. A restart of the application gives them back; ending sessions does not, since its pool counts them as checked out.");
 }
 
 static void
@@ -101,6 +119,13 @@ pmon_rule_leak_not_returned(const PmonFacts *facts, const PmonMoment *moment,
 		const PmonPoolFacts *pool = &facts->pools[i];
 		int64		held = held_idle(facts, pool);
 
+		/* where it keeps none, that is told of the sessions themselves */
+		if (pool->closes_idle > 0 && pool->idle_expired > pool->keeps_idle)
+		{
+			if (pool->keeps_idle > 0)
+				not_closed(facts, findings, pool, pool->idle_expired - pool->keeps_idle);
+			continue;
+		}
 		if (pool->capacity <= 0)
 			continue;
 		if (held > 0)

@@ -197,6 +197,37 @@ pmon_rule_leak_aborted(const PmonFacts *facts, const PmonMoment *moment,
 	}
 }
 
+/*
+ * What the client's pool would have closed if it were free.  The other traces of a
+ * connection that is not returned are in diagnosis_pools.c.
+ */
+void
+pmon_rule_leak_idle(const PmonFacts *facts, const PmonMoment *moment,
+					PmonFindings *findings)
+{
+	for (int i = 0; i < moment->nuses; i++)
+	{
+		const PmonUseFacts *use = &moment->uses[i];
+		PmonFinding *finding;
+		char		name[PMON_LITERAL_BYTES];
+		char		age[PMON_AGE_BYTES];
+
+		if (use->use != PMON_USE_NOT_RETURNED || use->aged == 0)
+			continue;
+		finding = add_use(facts, moment, findings, PMON_FINDING_LEAK_NOT_RETURNED,
+						  severity_of(facts, moment, use, use->aged), use, use->aged);
+		PmonEvidence(finding, "%s idle outside of a transaction, ", is_or_are(use->aged));
+		add_oldest(finding, use);
+		PmonEvidence(finding, ". Pool %s closes what is free for %s, so %s checked out",
+					 facts->pools[use->pool].name,
+					 pmon_age_text(facts->pools[use->pool].closes_idle, age),
+					 use->aged == 1 ? "it is" : "they are");
+		add_limit(finding, facts, use);
+		PmonRemedy(finding, "SELECT pid, state_age, query FROM pool_monitor_leaks WHERE application_name = %s shows what each ran last: find the code that takes it and does not give it back in every path, or that waits for something else meanwhile. A restart of the application gives them back; ending sessions does not, since its pool counts them as checked out.",
+				   pmon_literal(use->application_name, name));
+	}
+}
+
 void
 pmon_rule_client_not_reading(const PmonFacts *facts, const PmonMoment *moment,
 							 PmonFindings *findings)

@@ -14,6 +14,7 @@
 
 PMON_RULE(pmon_rule_leak_in_transaction);
 PMON_RULE(pmon_rule_leak_aborted);
+PMON_RULE(pmon_rule_leak_idle);
 PMON_RULE(pmon_rule_client_not_reading);
 PMON_RULE(pmon_rule_lock_convoy);
 PMON_RULE(pmon_rule_long_statements);

@@ -12,6 +12,13 @@
 #include "pure/pools.h"
 
 /*
+ * A pool that closes what is free looks after it now and then: a fourth later,
+ * and ten seconds, is late for any (Npgsql prunes every 10 s).
+ */
+#define NOTICED_AFTER_PART	4
+#define NOTICED_AFTER		INT64CONST(10000000)	/* microseconds */
+
+/*
  * Matching
  */
 
@@ -137,6 +144,20 @@ int64
 pmon_pool_claim(const PmonPool *pool, int64 total)
 {
 	return pool->size < 0 ? 0 : Max(pmon_pool_capacity(pool), total);
+}
+
+int64
+pmon_pool_free_for(const PmonPool *pool)
+{
+	if (pool->closes_idle <= 0)
+		return -1;
+	return pool->closes_idle * (1000 + 1000 / NOTICED_AFTER_PART) + NOTICED_AFTER;
+}
+
+int64
+pmon_pool_keeps_idle(const PmonPool *pool)
+{
+	return (int64) pool->min_idle * Max(pool->instances, 1);
 }
 
 PmonPoolStatus

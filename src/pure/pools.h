@@ -19,7 +19,7 @@
 #define PMON_MAX_POOLS			100
 
 /*
- * The largest size, overflow, number of instances and keep_idle: MAX_BACKENDS,
+ * The largest size, overflow, instances, keep_idle and min_idle: MAX_BACKENDS,
  * since no server takes more connections than that.
  */
 #define PMON_MAX_POOL_SIZE		262143
@@ -56,6 +56,14 @@ typedef struct PmonPool
 	int64		max_lifetime;
 
 	int			keep_idle;		/* idle sessions that are never ended */
+
+	/*
+	 * What the client's own pool does: it closes a connection that nobody has
+	 * had for so long, in milliseconds (-1: not given, 0: never), but for so
+	 * many in each instance
+	 */
+	int64		closes_idle;
+	int			min_idle;
 } PmonPool;
 
 /* All declared pools, in the order of the setting; one flat block of memory */
@@ -139,6 +147,16 @@ extern int64 pmon_pool_overflow(const PmonPool *pool, int64 total);
  * size.
  */
 extern int64 pmon_pool_claim(const PmonPool *pool, int64 total);
+
+/*
+ * For how long, in microseconds, a connection that is free may be idle before the
+ * pool has closed it, with some time for the pool to notice; beyond that, it is not
+ * free.  -1 where the pool does not say that it closes any.
+ */
+extern int64 pmon_pool_free_for(const PmonPool *pool);
+
+/* How many may be idle for longer all the same: those that it keeps */
+extern int64 pmon_pool_keeps_idle(const PmonPool *pool);
 
 /*
  * Exhausted if checked_out has reached the capacity, else oversized if total is

@@ -36,6 +36,7 @@ typedef enum PoolKeyType
 	KEY_CLIENT,
 	KEY_COUNT,
 	KEY_DURATION,
+	KEY_LIMIT,					/* a duration that KEY_NEVER stands for */
 	KEY_NEVER
 } PoolKeyType;
 
@@ -63,10 +64,12 @@ static const PoolKey pool_keys[] = {
 	{FIELD(size),.type = KEY_COUNT},
 	{FIELD(overflow),.type = KEY_COUNT,.needs_size = true},
 	{FIELD(instances),.type = KEY_COUNT,.needs_size = true,.minimum = 1},
-	{FIELD(idle_timeout),.type = KEY_DURATION},
-	{FIELD(idle_in_transaction_timeout),.type = KEY_DURATION},
-	{FIELD(max_lifetime),.type = KEY_DURATION},
+	{FIELD(idle_timeout),.type = KEY_LIMIT},
+	{FIELD(idle_in_transaction_timeout),.type = KEY_LIMIT},
+	{FIELD(max_lifetime),.type = KEY_LIMIT},
 	{FIELD(keep_idle),.type = KEY_COUNT},
+	{FIELD(closes_idle),.type = KEY_DURATION},
+	{FIELD(min_idle),.type = KEY_COUNT},
 	{.name = "terminate",.type = KEY_NEVER},
 };
 
@@ -92,8 +95,8 @@ static const char *const separator_hint =
 "Pools are separated by \";\".";
 static const char *const keys_hint =
 "The keys are application, user, database, client, size, overflow, instances, "
-"idle_timeout, idle_in_transaction_timeout, max_lifetime, keep_idle and "
-"terminate.";
+"idle_timeout, idle_in_transaction_timeout, max_lifetime, keep_idle, "
+"closes_idle, min_idle and terminate.";
 static const char *const equals_hint =
 "No blank may stand before or after \"=\".";
 static const char *const quotes_hint =
@@ -416,6 +419,7 @@ set_value(PoolsParser *parser, const PoolWord *word)
 		case KEY_COUNT:
 			return set_count(parser, word);
 		case KEY_DURATION:
+		case KEY_LIMIT:
 			return set_duration(parser, word);
 		case KEY_NEVER:
 			return set_never(parser, word);
@@ -555,6 +559,7 @@ start_pool(PoolsParser *parser, const PoolWord *name)
 	pool->idle_timeout = -1;
 	pool->idle_in_transaction_timeout = -1;
 	pool->max_lifetime = -1;
+	pool->closes_idle = -1;
 
 	parser->pool = pool;
 	memset(parser->key_places, 0, sizeof(parser->key_places));
@@ -629,7 +634,7 @@ check_pool(PoolsParser *parser)
 		if (parser->key->needs_size && pool->size < 0)
 			return refuse(parser, place, NULL,
 						  "\"%s\" needs \"size\"", parser->key->name);
-		if (parser->key->type == KEY_DURATION &&
+		if (parser->key->type == KEY_LIMIT &&
 			place_of(parser, KEY_NEVER) != NULL)
 			return refuse(parser, place, NULL,
 						  "\"%s\" contradicts \"terminate=never\"",

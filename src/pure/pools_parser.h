@@ -20,11 +20,12 @@
  *									network as ADDRESS/BITS
  *	  size, overflow				0 to PMON_MAX_POOL_SIZE; not both 0
  *	  instances						1 to PMON_MAX_POOL_SIZE, default 1
- *	  keep_idle						0 to PMON_MAX_POOL_SIZE, default 0
+ *	  keep_idle, min_idle			0 to PMON_MAX_POOL_SIZE, default 0
  *	  idle_timeout, idle_in_transaction_timeout, max_lifetime
  *									a duration as in any setting of PostgreSQL
  *									(us, ms, s, min, h, d; without a unit ms);
  *									0: never; left out: the global setting
+ *	  closes_idle					a duration; 0, or left out: it does not
  *	  terminate						"never": all three of them are 0, and none
  *									of them may be given
  *

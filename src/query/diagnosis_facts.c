@@ -70,6 +70,8 @@ fill_pool(PmonPoolFacts *facts, const PmonPool *pool, const PmonCounts *counts,
 	facts->capacity = pmon_pool_capacity(pool);
 	facts->size = pool->size + pool->overflow;
 	facts->kept = (int64) pool->size * pool->instances;
+	facts->closes_idle = pool->closes_idle > 0 ? pool->closes_idle / 1000.0 : PMON_UNKNOWN;
+	facts->keeps_idle = pmon_pool_keeps_idle(pool);
 	facts->instances = pool->instances;
 	facts->clients = clients;
 	facts->connections = counts->connections;
@@ -95,12 +97,17 @@ note_silence(PmonFacts *facts, PmonLive *live)
 		const PmonSession *session = &live->sessions[i];
 		int			pool = pmon_live_pool(live, session);
 		double		age = Max(seconds_ago(live->now, session->state_change), 0);
+		int64		free_for;
 
 		if (pool < 0)
 			continue;
 		facts->pools[pool].silent = Min(facts->pools[pool].silent, age);
-		if (session->state == PMON_STATE_IDLE && age >= facts->leak_threshold)
-			facts->pools[pool].idle_aged++;
+		if (session->state != PMON_STATE_IDLE || age < facts->leak_threshold)
+			continue;
+		facts->pools[pool].idle_aged++;
+		free_for = pmon_pool_free_for(&pmon_declared->pools[pool]);
+		if (free_for >= 0 && age * USECS_PER_SEC > free_for)
+			facts->pools[pool].idle_expired++;
 	}
 }
 

@@ -356,8 +356,21 @@ pmon_why_active(const PmonSession *session, uint32 wait_event_info,
 	return PMON_LEAK_LONG_TRANSACTION;
 }
 
+bool
+pmon_is_not_returned(PmonLive *live, const PmonSession *session)
+{
+	int			place = pmon_live_pool(live, session);
+	const PmonPool *pool;
+
+	if (place < 0)
+		return false;
+	pool = &pmon_declared->pools[place];
+	return pmon_pool_free_for(pool) >= 0 && pool->min_idle == 0 &&
+		pmon_age(live->now, session->state_change) > pmon_pool_free_for(pool);
+}
+
 PmonLeak
-pmon_leak_suspect(const PmonLive *live, const PmonSession *session,
+pmon_leak_suspect(PmonLive *live, const PmonSession *session,
 				  uint32 wait_event_info, PmonBlocking blocking)
 {
 	int64		age = pmon_age(live->now, pmon_statement_start(session));
@@ -369,6 +382,8 @@ pmon_leak_suspect(const PmonLive *live, const PmonSession *session,
 	/* outside of a transaction it can have nothing else */
 	if (session->state == PMON_STATE_IDLE && blocking.blocks > 0)
 		return PMON_LEAK_ADVISORY_LOCK;
+	if (session->state == PMON_STATE_IDLE && pmon_is_not_returned(live, session))
+		return PMON_LEAK_NOT_RETURNED;
 	if (!PmonIsCheckedOut(session->state))
 		return PMON_LEAK_NONE;
 
@@ -391,7 +406,8 @@ pmon_leak_name(PmonLeak leak)
 		"slow client",
 		"long transaction",
 		"waiting for a lock",
-		"idle, holds an advisory lock"
+		"idle, holds an advisory lock",
+		"idle, not returned"
 	};
 
 	return names[leak];

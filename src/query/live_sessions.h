@@ -134,18 +134,20 @@ typedef enum PmonLeak
 	PMON_LEAK_SLOW_CLIENT,		/* for it to read a result */
 	PMON_LEAK_LONG_TRANSACTION,
 	PMON_LEAK_WAITS_FOR_LOCK,
-	PMON_LEAK_ADVISORY_LOCK
+	PMON_LEAK_ADVISORY_LOCK,
+	PMON_LEAK_NOT_RETURNED		/* idle for longer than a free one would be */
 } PmonLeak;
 
-#define PMON_LEAKS		(PMON_LEAK_ADVISORY_LOCK + 1)
+#define PMON_LEAKS		(PMON_LEAK_NOT_RETURNED + 1)
 
 /*
  * Does a session look leaked: is it checked out, and started its last
  * statement longer ago than the threshold?  So does one that is idle, and has
- * others wait for a lock.  wait_event_info is what its PGPROC shows, which
+ * others wait for a lock, or that its client's pool would have closed if it were
+ * free, as it is declared.  wait_event_info is what its PGPROC shows, which
  * matters for the reason only.
  */
-extern PmonLeak pmon_leak_suspect(const PmonLive *live,
+extern PmonLeak pmon_leak_suspect(PmonLive *live,
 								  const PmonSession *session,
 								  uint32 wait_event_info,
 								  PmonBlocking blocking);
@@ -153,6 +155,12 @@ extern PmonLeak pmon_leak_suspect(const PmonLive *live,
 /* The same of a session that is active or in a fast-path call, however long */
 extern PmonLeak pmon_why_active(const PmonSession *session,
 								uint32 wait_event_info, PmonBlocking blocking);
+
+/*
+ * Would the client's pool have closed an idle session by now, if it were free?
+ * Where it keeps some, nobody can tell which: false.
+ */
+extern bool pmon_is_not_returned(PmonLive *live, const PmonSession *session);
 
 /* When it started its last statement */
 extern TimestampTz pmon_statement_start(const PmonSession *session);

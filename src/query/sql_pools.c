@@ -100,6 +100,8 @@ pool_monitor_pools(PG_FUNCTION_ARGS)
 		put_limit(&row, pool->idle_in_transaction_timeout);
 		put_limit(&row, pool->max_lifetime);
 		pmon_put_int(&row, pool->keep_idle);
+		put_limit(&row, pool->closes_idle);
+		pmon_put_int(&row, pool->min_idle);
 		pmon_add_row(fcinfo, &row);
 	}
 	return (Datum) 0;

@@ -91,7 +91,7 @@ put_private_columns(PmonRow *row, const PmonSession *session, PmonLive *live,
 
 /* Pick those that look leaked and that the reader may see. */
 static void
-keep_suspects(const PmonLive *live, const PmonLockWaits *waits,
+keep_suspects(PmonLive *live, const PmonLockWaits *waits,
 			  PmonLive *suspects)
 {
 	suspects->nsessions = 0;

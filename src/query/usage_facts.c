@@ -148,10 +148,13 @@ use_of_state(PmonState state)
  */
 
 static PmonUse
-use_of(const PmonSession *session, uint32 wait_event_info, PmonBlocking blocking)
+use_of(PmonLive *live, const PmonSession *session, uint32 wait_event_info,
+	   PmonBlocking blocking)
 {
 	PmonUse		use = use_of_state(session->state);
 
+	if (use == PMON_USE_IDLE && pmon_is_not_returned(live, session))
+		return PMON_USE_NOT_RETURNED;
 	if (use != PMON_USE_BUSY)
 		return use;
 	switch (pmon_why_active(session, wait_event_info, blocking))
@@ -174,7 +177,7 @@ age_in_use(const PmonLive *live, const PmonSession *session, PmonUse use)
 
 	if (use == PMON_USE_STARTING || use == PMON_USE_DISABLED)
 		since = session->backend_start;
-	else if (use == PMON_USE_IDLE || since == 0)
+	else if (use == PMON_USE_IDLE || use == PMON_USE_NOT_RETURNED || since == 0)
 		since = session->state_change;
 	return Max(pmon_age(live->now, since), 0) / (double) USECS_PER_SEC;
 }
@@ -262,7 +265,7 @@ pmon_add_live_moment(PmonFacts *facts, PmonLive *live, const PmonLockWaits *wait
 	{
 		const PmonSession *session = &live->sessions[i];
 		PmonBlocking blocking = pmon_blocking(waits, session->pid);
-		PmonUse		use = use_of(session, procs[session->slot].wait_event_info, blocking);
+		PmonUse		use = use_of(live, session, procs[session->slot].wait_event_info, blocking);
 		double		age = age_in_use(live, session, use);
 
 		facts->sight.disabled += use == PMON_USE_DISABLED;

@@ -80,6 +80,8 @@ my @mistakes = (
 	[ 'a: idle_timeout=5 min', 'Pool "a", at position 22: expected "=" directly after "min".' ],
 	[ 'a: idle_timeout=5minutes', 'Pool "a", key "idle_timeout", at position 17: "5minutes" is not a duration.' ],
 	[ 'a: max_lifetime=-1', qr/\APool "a", key "max_lifetime", at position 17: -1 is outside the valid range \(0 to \S+\)\.\z/ ],
+	[ 'a: closes_idle=soon', 'Pool "a", key "closes_idle", at position 16: "soon" is not a duration.' ],
+	[ 'a: min_idle=-1', 'Pool "a", key "min_idle", at position 13: -1 is outside the valid range (0 to 262143).' ],
 	[ 'a: keep_idle=2.5', 'Pool "a", key "keep_idle", at position 14: "2.5" is not a whole number.' ],
 	[ "caf\x{c3}\x{a9}: application=\x{e2}\x{82}\x{ac}* sise=1", "Pool \"caf\x{c3}\x{a9}\", key \"sise\", at position 22: unknown key \"sise\"." ],
 	[ ('x' x 64) . ': size=1', 'At position 1: the pool\'s name "' . ('x' x 40) . '..." is too long: 64 bytes, the limit is 63.' ],
@@ -137,7 +139,7 @@ sub draw_pool
 {
 	my ($number) = @_;
 	my $name = join('', map { pick('p', ' ', ':', ';', '"', '=', "'", "\x{c3}\x{a9}") } 1 .. draw(4)) . $number;
-	my %row = (pool => $name, keep_idle => '0');
+	my %row = (pool => $name, keep_idle => '0', min_idle => '0');
 	my @pairs;
 
 	foreach my $key ([ application => 'application_name' ], [ user => 'usename' ], [ database => 'datname' ])
@@ -163,7 +165,7 @@ sub draw_pool
 		push @pairs, 'instances=' . ($row{instances} = 1 + draw(9)) if !draw(3);
 		$row{capacity} = ($row{pool_size} + $row{max_overflow}) * $row{instances};
 	}
-	foreach my $key (qw(idle_timeout idle_in_transaction_timeout max_lifetime))
+	foreach my $key (qw(idle_timeout idle_in_transaction_timeout max_lifetime closes_idle))
 	{
 		next if draw(4);
 		my $unit = pick([ '', 1 ], [ 'ms', 1 ], [ 's', 1000 ], [ 'min', 60_000 ], [ 'h', 3_600_000 ], [ 'd', 86_400_000 ]);
@@ -173,19 +175,20 @@ sub draw_pool
 		push @pairs, "$key=$number$unit->[0]";
 	}
 	push @pairs, 'keep_idle=' . ($row{keep_idle} = draw(9)) if !draw(3);
+	push @pairs, 'min_idle=' . ($row{min_idle} = draw(9)) if !draw(3);
 	@pairs = sort { rand() <=> 0.5 } @pairs;
 	return (spell($name, qr/[\s;:="]/) . blanks(0) . ':' . join('', map { blanks(1) . $_ } @pairs) . blanks(0), \%row);
 }
 
 my @columns = qw(pool application_name usename datname client_addr pool_size max_overflow instances capacity
-  idle_timeout idle_in_transaction_timeout max_lifetime keep_idle);
+  idle_timeout idle_in_transaction_timeout max_lifetime keep_idle closes_idle min_idle);
 
 # What is in force, a line a pool
 sub shown
 {
 	return $session->query(
 		'SELECT ' . join(" || '|' || ", map {
-				my $column = /timeout|lifetime/ ? "(extract(epoch FROM $_) * 1000)::bigint::text" : "$_\::text";
+				my $column = /timeout|lifetime|closes/ ? "(extract(epoch FROM $_) * 1000)::bigint::text" : "$_\::text";
 				"coalesce($column, '<none>')" } @columns)
 		  . ' FROM pool_monitor_pools');
 }

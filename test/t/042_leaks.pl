@@ -13,7 +13,7 @@ my $node = PoolMonitor::new_node('main', extension => 1, conf => <<'CONF');
 max_connections = 40
 autovacuum = off
 pool_monitor.sample_interval = '50ms'
-pool_monitor.pools = 'leaky: application=leak-* size=20'
+pool_monitor.pools = 'leaky: application=leak-* size=20; closing: application=held-* closes_idle=1ms; keeping: application=kept-* closes_idle=1ms min_idle=1'
 CONF
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE stock (item int PRIMARY KEY, left_over int);
@@ -88,11 +88,14 @@ $long->query_async('SELECT pg_sleep(3600)');
 my $idle = PoolMonitor::session($node, appname => 'good-idle');
 my $busy = PoolMonitor::session($node, appname => 'good-busy');
 $busy->query('BEGIN');
+my @held = map { PoolMonitor::session($node, appname => $_) } ('held-1', 'held-2', 'kept-1', 'other');
+$_->query('SELECT 1') foreach @held;
 
 wait_here("SELECT bool_and(clock_timestamp() - query_start > '100ms') FROM pool_monitor_sessions WHERE application_name LIKE 'leak-%' HAVING count(*) = 6",
 	'all of them hold their connections for a while');
 is($observer->query('SELECT count(*) FROM pool_monitor_leaks'), '0', 'below the threshold nobody is a suspect');
 threshold('100ms');
+becomes('held-1', undef);
 becomes('leak-forgotten', 'idle in transaction');
 becomes('leak-failed', 'idle in transaction (aborted)');
 becomes('leak-copy', 'active, waiting for the client');
@@ -218,6 +221,20 @@ SELECT application_name FROM (
 SQL
 is($observer->query("SELECT string_agg(application_name, ' ') FROM (SELECT application_name FROM pool_monitor_leaks WHERE application_name ~ '^(leak|good)') l"),
 	'leak-forgotten leak-failed leak-copy leak-pipeline good-busy', 'and all of them are there');
+
+# A connection that is idle outside of a transaction, which its pool would have closed
+# by now if it were free
+becomes('held-1', 'idle, not returned');
+becomes('held-2', 'idle, not returned');
+is(leak('held-1', 'state, pool, query'), 'idle|closing|SELECT 1;', 'with what it ran last');
+$held[0]->query('SELECT 2');
+becomes('held-1', undef);
+becomes('kept-1', undef);
+becomes('other', undef);
+is($observer->query("SELECT finding || ' ' || subject FROM pool_monitor_diagnosis() WHERE finding = 'leak_not_returned'"),
+	'leak_not_returned held-2', 'the diagnosis has it');
+like($observer->query('SELECT pool_monitor_metrics()'), qr/^pool_monitor_leak_suspects\{reason="idle, not returned"\} 1$/m, 'so have the metrics');
+$_->quit foreach @held;
 
 # Who may see them
 my $joe = PoolMonitor::session($node, appname => 'joe', user => 'joe');

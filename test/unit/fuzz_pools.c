@@ -200,6 +200,7 @@ draw_pool(PmonPool *pool, int number)
 	pool->idle_timeout = -1;
 	pool->idle_in_transaction_timeout = -1;
 	pool->max_lifetime = -1;
+	pool->closes_idle = -1;
 
 	snprintf(pool->name, sizeof(pool->name), PICK(names), number);
 	put_blanks(0);
@@ -218,6 +219,8 @@ draw_pool(PmonPool *pool, int number)
 		draw_count("overflow", &pool->overflow, 0, 2);
 	}
 	draw_count("keep_idle", &pool->keep_idle, 0, 4);
+	draw_count("min_idle", &pool->min_idle, 0, 5);
+	draw_duration("closes_idle", &pool->closes_idle);
 	draw_duration("idle_timeout", &pool->idle_timeout);
 	draw_pattern("database", &pool->has_database, pool->database);
 	draw_duration("idle_in_transaction_timeout",
@@ -256,6 +259,7 @@ static const char *const tokens[] = {
 	"us", "ms", "min", "d", "5min", "local", "10.0.0.0/8", "::1/128", "::",
 	"a:", "b: ", "application=", "user=", "database=", "client=", "size=",
 	"overflow=", "instances=", "idle_timeout=", "max_lifetime=", "keep_idle=",
+	"closes_idle=", "min_idle=",
 	"idle_in_transaction_timeout=", "nosuchkey=", "é", "\xC3", "\x80", "\x01",
 	"\xFF", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 };

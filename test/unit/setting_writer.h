@@ -181,6 +181,8 @@ format_pool(const PmonPool *pool, char *buf, Size size)
 	append_count(&dest, "instances", pool->instances, 1);
 	append_limits(&dest, pool);
 	append_count(&dest, "keep_idle", pool->keep_idle, 0);
+	append_duration(&dest, "closes_idle", pool->closes_idle);
+	append_count(&dest, "min_idle", pool->min_idle, 0);
 
 	if (size > 0)
 		buf[Min(dest.length, size - 1)] = '\0';

@@ -97,7 +97,7 @@ pool(const char *name, int size, int overflow)
 	to->kept = size;
 	to->instances = to->clients = 1;
 	to->full_fraction = to->p99_checked_out = to->recommended = PMON_UNKNOWN;
-	to->peak_checked_out = to->ended_ago = PMON_UNKNOWN;
+	to->peak_checked_out = to->ended_ago = to->closes_idle = PMON_UNKNOWN;
 	to->silent = 0;
 	return to;
 }
@@ -271,6 +271,9 @@ test_not_returned(void)
 	says(PMON_FINDING_LEAK_NOT_RETURNED, "at least 1 of them checked out still");
 	p->idle_aged = 15;
 	says(PMON_FINDING_LEAK_NOT_RETURNED, "at least 10 of them checked out still");
+	p->closes_idle = 600;
+	finds_not(PMON_FINDING_LEAK_NOT_RETURNED, "a pool that closes them later may have them");
+	p->closes_idle = PMON_UNKNOWN;
 	p->capacity = p->kept = p->size = 15;
 	finds_not(PMON_FINDING_LEAK_NOT_RETURNED, "a pool without an overflow may be idle");
 	p->peak_checked_out = 15;
@@ -289,6 +292,24 @@ test_not_returned(void)
 	says(PMON_FINDING_LEAK_NOT_RETURNED, "2 sessions of pool p were ended");
 	p->capacity = PMON_UNKNOWN;
 	finds_not(PMON_FINDING_LEAK_NOT_RETURNED, "a mere policy has no pool");
+
+	healthy();
+	p = pool("p", 10, 0);
+	p->connections = 8;
+	p->closes_idle = 10;
+	p->keeps_idle = 5;
+	p->idle_expired = 5;
+	finds_not(PMON_FINDING_LEAK_NOT_RETURNED, "a pool may keep some for ever");
+	p->idle_expired = 6;
+	finds(PMON_FINDING_LEAK_NOT_RETURNED, PMON_WARNING, "more are checked out");
+	says(PMON_FINDING_LEAK_NOT_RETURNED, "keeps 5 of these: at least 1 of them are checked out");
+	p->keeps_idle = 0;
+	finds_not(PMON_FINDING_LEAK_NOT_RETURNED, "where it keeps none, the pool says nothing");
+	use("web", PMON_USE_NOT_RETURNED, 6, 100)->pool = 0;
+	finds(PMON_FINDING_LEAK_NOT_RETURNED, PMON_WARNING, "but its sessions do");
+	says(PMON_FINDING_LEAK_NOT_RETURNED, "Pool p closes what is free for 10 s, so they are checked out");
+	uses[0].aged = 0;
+	finds_not(PMON_FINDING_LEAK_NOT_RETURNED, "from the threshold on");
 }
 
 static void

@@ -131,6 +131,9 @@ static const Accepted accepted[] = {
 
 	/* never */
 	{"a: terminate=never", "a: terminate=never"},
+	{"a: min_idle=3 size=5 closes_idle=10s", "a: size=5 closes_idle=10s min_idle=3"},
+	{"a: closes_idle=0", "a: closes_idle=0"},
+	{"a: terminate=never closes_idle=10min", "a: terminate=never closes_idle=10min"},
 	{"a: keep_idle=2 terminate=\"never\" user=backup", "a: user=backup terminate=never keep_idle=2"},
 	{"a: idle_timeout=0 idle_in_transaction_timeout=0 max_lifetime=0", "a: terminate=never"},
 	{"a: idle_timeout=0 idle_in_transaction_timeout=0", "a: idle_timeout=0 idle_in_transaction_timeout=0"},

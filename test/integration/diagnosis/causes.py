@@ -1,5 +1,6 @@
 """Causes, one after the other and two at a time, with real clients; what is
 found first; and healthy traffic, in which nothing is found above a notice."""
+import asyncio
 import logging
 import os
 import shutil
@@ -10,6 +11,7 @@ import tempfile
 import threading
 import time
 
+import asyncpg
 import psycopg2
 from sqlalchemy import create_engine, exc, text
 
@@ -17,7 +19,7 @@ from server import HOST, Observer, as_text, connect, connect_all, in_background,
 from tap import finish, note, ok
 
 POOLS = ('web: application=web size=5 overflow=5; queue: application=queue size=2 overflow=4; '
-         'batch: application=batch size=4; fixed: application=fixed size=3')
+         'batch: application=batch size=4; fixed: application=fixed size=3; asyncpg: application=asyncpg size=4 closes_idle=1s')
 observer = Observer()
 observer.rows('CREATE EXTENSION pool_monitor')
 observer.rows('CREATE ROLE app LOGIN')
@@ -152,6 +154,27 @@ def not_returned():
     pool = engine('queue', 2, 4, isolation_level='AUTOCOMMIT')
     check_out(pool, 6)
     observer.first('connections in autocommit that are not given back', 'leak_not_returned', 'queue', 'warning', 'at least 4')
+
+
+def not_closed():
+    """asyncpg closes what is free; what is acquired and forgotten stays idle."""
+    async def forget():
+        pool = await asyncpg.create_pool(host=HOST, port=int(os.environ['PGPORT']), user='app', database='postgres', min_size=0, max_size=4,
+                                         max_inactive_connection_lifetime=1, server_settings={'application_name': 'asyncpg'})
+        taken = [await pool.acquire() for _ in range(4)]
+        for connection in taken:
+            await connection.fetchval('SELECT 1')
+        for connection in taken[:2]:
+            await pool.release(connection)
+        sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'asyncpg'"
+        deadline = time.monotonic() + 30
+        while observer.value(sessions) > 2 and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        ok(observer.value(sessions) == 2, 'asyncpg closes two that were given back')
+        observer.first('two that were not', 'leak_not_returned', 'asyncpg', 'warning', 'closes what is free for 1 s, so they are checked out')
+        pool.terminate()
+
+    asyncio.run(forget())
 
 
 def ended():
@@ -458,7 +481,7 @@ def replica():
 
 
 configure(pool_monitor__pools=POOLS)
-for cause in (leaks, grows, leaks_aborted, not_returned, ended, silent, does_not_read, convoy, convoy_of_leak, advisory,
+for cause in (leaks, grows, leaks_aborted, not_returned, not_closed, ended, silent, does_not_read, convoy, convoy_of_leak, advisory,
               prepared, long_statements, two_causes, leak_and_convoy_elsewhere, more_instances, idle_pile_up, hogs,
               leaks_while_another_suffers, oversubscribed, too_low, logins_stuck, churn, role_limit, database_limit,
               storm, blind, blind_to_refusals, last_night,
