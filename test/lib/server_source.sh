@@ -61,7 +61,7 @@ get_source()
 
 	[ ! -e "$source/configure" ] || return 0
 	mkdir -p "$PMON_WORK/download" "$source"
-	for suites in '' 'stable testing unstable'; do
+	for suites in '' 'stable testing unstable' experimental; do
 		list_sources "$suites" || true
 		for candidate in $(listed_versions | tac); do
 			(cd "$PMON_WORK/download" && source_apt apt-get source --download-only "$package=$candidate") \
