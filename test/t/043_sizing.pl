@@ -222,7 +222,7 @@ cmp_ok($p99, '<=', $peak, 'and the peak is no less than the 99th percentile');
 cmp_ok($peak, '<=', 10, 'nor more than the clients there were');
 
 # A leak does not make the pool larger, ended or not
-like(sized('leaky', undef, 'note'), qr/^12 transactions of over 10 s make [89]\d% of the load, and the size is that of the others: /, 'the few are named');
+like(sized('leaky', undef, 'note'), qr/^12 transactions of over 10 s make \d\d% of the load, and the size is that of the others: /, 'the few are named');
 cmp_ok(sized('leaky', undef, 'total_load'), '>', 6, 'what they make of the load is shown');
 is(sized('steady', undef, 'total_load = offered_load'), 't', 'where there is none, both are the same');
 is(sized('mixed', undef, 'total_load = offered_load'), 't', 'also where transactions are of two kinds');

@@ -421,7 +421,7 @@ def is_healthy(case, seconds):
 def pgbench():
     configure(pool_monitor__pools=None)
     environment = {**os.environ, 'PGAPPNAME': 'pgbench'}
-    subprocess.run(['pgbench', '-q', '-i', '-U', 'postgres', 'postgres'], env=environment, check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(['pgbench', '-q', '-i', '-s', '5', '-U', 'postgres', 'postgres'], env=environment, check=True, stderr=subprocess.DEVNULL)
     load = subprocess.Popen(['pgbench', '-c', '30', '-j', '2', '-T', '60', '-U', 'postgres', 'postgres'], env=environment,
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     observer.wait("SELECT count(*) >= 25 FROM pg_stat_activity WHERE application_name = 'pgbench'", 'pgbench runs')
