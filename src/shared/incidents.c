@@ -316,17 +316,19 @@ is_over(TimestampTz now)
 }
 
 /*
- * Has a login been refused since somebody looked at the holders?  Once a second
- * is enough, since that reads the locks.
+ * Has a login been refused for want of a slot since somebody looked at the holders?
+ * Once a second is enough, since that reads the locks.
  */
 static bool
-is_worth_a_look(const PmonIncident *incident)
+is_worth_a_look(void)
 {
 	static uint64 seen = 0;
 	static TimestampTz looked_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
-	uint64		ever = pmon_all_rejected_ever();
+	uint64		ever = 0;
 
+	for (int i = 0; i < PMON_SERVER_REJECT_REASONS; i++)
+		ever += pmon_incidents->rejected_seen[i];
 	if (ever == seen || (now >= looked_at && now - looked_at < LOOK_AGAIN_AFTER))
 		return false;
 	seen = ever;
@@ -353,7 +355,7 @@ pmon_check_utilization(int connections)
 	}
 
 	if (connections > PmonIncidentAt(current)->at_peak.connections ||
-		is_worth_a_look(PmonIncidentAt(current)))
+		is_worth_a_look())
 		update_holders(PmonIncidentAt(current));
 
 	/* whichever is lower, or an incident would end and begin in turns */
