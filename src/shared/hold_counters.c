@@ -219,7 +219,7 @@ pmon_add_hold_totals(PmonHoldTotals *totals, const PmonHoldTotals *more)
 }
 
 static void
-add_sums(PmonHoldSums *sums, uint64 transactions, uint64 time_sum, double square_sum)
+add_to_sums(PmonHoldSums *sums, uint64 transactions, uint64 time_sum, double square_sum)
 {
 	sums->transactions += transactions;
 	sums->sum += (double) time_sum / 1000.0;
@@ -229,12 +229,12 @@ add_sums(PmonHoldSums *sums, uint64 transactions, uint64 time_sum, double square
 void
 pmon_add_brief(PmonHoldBrief *brief, const PmonHoldTotals *totals)
 {
-	add_sums(&brief->all, totals->transactions, totals->time_sum, totals->square_sum);
+	add_to_sums(&brief->all, totals->transactions, totals->time_sum, totals->square_sum);
 	for (int i = 0; i < PMON_LONG_CLASSES; i++)
 	{
 		const PmonLongTotals *longer = &totals->longer[i];
 
-		add_sums(&brief->longer[i], longer->transactions, longer->time_sum,
-				 longer->square_sum);
+		add_to_sums(&brief->longer[i], longer->transactions, longer->time_sum,
+					longer->square_sum);
 	}
 }

@@ -26,11 +26,13 @@
 
 /* where everything is, as the library lays it out */
 #include "pure/hold_histogram.c"
+#include "pure/long_holds.c"
 #include "shared/hold_counters.c"
 #include "shared/shared_state.c"
 #include "shared/slots.c"
 #include "shared/groups.c"
 #include "shared/pool_states.c"
+#include "shared/client_waits.c"
 #include "shared/rejections.c"
 
 PG_MODULE_MAGIC;
@@ -38,6 +40,18 @@ PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(pool_monitor_check);
 
 int			pmon_max_groups;
+
+/* Nobody is refused here, and nobody watched. */
+void
+pmon_take_start_snapshot(void)
+{
+}
+
+bool
+pmon_read_session(int slot, PmonSession *session)
+{
+	return false;
+}
 
 static StringInfoData problems;
 
@@ -72,6 +86,7 @@ attach(Size size)
 		pmon_request_slots();
 		pmon_request_groups();
 		pmon_request_pool_states();
+		pmon_request_client_waits();
 		pmon_request_rejections();
 	}
 	lay_out(base);
