@@ -66,7 +66,7 @@ start_benchmark()
 
 need_bench_packages()
 {
-	local packages=(libpq-dev python3 procps)
+	local packages=(libpq-dev python3 procps valgrind)
 
 	need_packages build
 	command -v dpkg-query >/dev/null || return 0

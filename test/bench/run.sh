@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh [short|standard|long [PART...]]: all benchmarks, or those named:
-# sample, pgbench, worker, logins, readers, shared_memory.
+# sample, pgbench, worker, logins, readers, shared_memory, instructions.
 #
 # Builds the extension and starts servers of its own in a temporary folder, as
 # test/run.sh does.  Prints summaries; the raw results, and the machine that
@@ -12,7 +12,7 @@ set -euo pipefail
 start_benchmark run "$@"
 
 parts=("${arguments[@]}")
-[ ${#parts[@]} -gt 0 ] || parts=(sample pgbench worker readers logins shared_memory)
+[ ${#parts[@]} -gt 0 ] || parts=(sample pgbench worker readers logins shared_memory instructions)
 
 {
 	date -u '+%Y-%m-%d %H:%M UTC'

@@ -58,7 +58,7 @@ check_address()
 	# The server frees nothing at exit.  A core file of all shadow memory would
 	# fill the disk.  Freed memory is kept apart, but so little of it that a
 	# test can still tell whether a process grows.
-	export ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=1:thread_local_quarantine_size_kb=64:abort_on_error=1:disable_coredump=1:log_path=$top/address/reports/asan
+	export ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=0:quarantine_size_mb=1:thread_local_quarantine_size_kb=64:abort_on_error=1:disable_coredump=1:log_path=$top/address/reports/asan
 	PG_CONFIG=$top/programs/pg_config run_suites address -fsanitize=address
 	count_reports address
 }
