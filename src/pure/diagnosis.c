@@ -4,9 +4,9 @@
  *	  What is wrong with the connections: the table of rules, and what
  *	  explains what.
  *
- * See diagnosis.h.  A cause explains an effect if it is in its place: leaked
- * sessions of a pool explain that this pool is full; whatever has a quarter of
- * the server's slots explains that these run out.  What is explained is no
+ * See diagnosis.h.  A cause explains an effect if it is in its place: a tenth of a
+ * pool, leaked, explains that this pool is full; whatever has a fourth of the
+ * server's slots explains that these run out.  What is explained is no
  * reason to do anything of its own, so its remedy is to mend the cause first.
  *
  *-------------------------------------------------------------------------
@@ -19,6 +19,7 @@
 
 /* From which share of what is at stake on one finding explains another one */
 #define EXPLAINS_FROM		4	/* a fourth */
+#define EXPLAINS_POOL_FROM	10	/* a tenth of its own pool */
 
 /* The shortest while, in seconds, and its share of leak_threshold */
 #define SHORTEST_WHILE		1.0
@@ -147,6 +148,15 @@ is_about_locks(const PmonFinding *cause)
 		cause->code == PMON_FINDING_ORPHANED_PREPARED;
 }
 
+/* Has it enough of the pool, or of the server, to be what the others lack? */
+static bool
+takes_away(const PmonFacts *facts, const PmonFinding *cause, const PmonFinding *effect)
+{
+	return is_same_subject(cause, effect) &&
+		(int64) cause->connections * EXPLAINS_POOL_FROM >=
+		pmon_limit_of(facts, effect->pool);
+}
+
 /* Does enough of a pool or an application wait for locks? */
 static bool
 is_waiting(const PmonFacts *facts, const PmonFinding *effect)
@@ -184,7 +194,7 @@ explains(const PmonFacts *facts, const PmonFinding *cause, const PmonFinding *ef
 			return cause->code == PMON_FINDING_MORE_INSTANCES;
 		case PMON_FINDING_POOL_TOO_SMALL:
 		case PMON_FINDING_APPLICATION_HOGS:
-			return is_same_subject(cause, effect) ||
+			return takes_away(facts, cause, effect) ||
 				(is_about_locks(cause) && is_waiting(facts, effect));
 		case PMON_FINDING_LOGINS_STUCK:
 			return is_about_locks(cause);

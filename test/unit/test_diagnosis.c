@@ -634,6 +634,12 @@ test_explanations(void)
 	for (int i = 0; i < found.nfindings; i++)
 		ok(strstr(found.findings[i].remedy, "Give it half") == NULL, "no size in row %d", i + 1);
 
+	/* a leak of one session in a large pool */
+	leak->sessions = leak->settled = leak->aged = 10;
+	ok(find(PMON_FINDING_POOL_TOO_SMALL)->explained, "a tenth of a pool explains that it is full");
+	leak->settled = leak->aged = 9;
+	ok(!find(PMON_FINDING_POOL_TOO_SMALL)->explained, "less than that does not");
+
 	/* a leak elsewhere */
 	leak->pool = -1;
 	leak->sessions = leak->settled = leak->aged = 3;
