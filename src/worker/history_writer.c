@@ -149,12 +149,16 @@ settle_length(void)
 	return (uint32) Min(Max(length, 0), PG_UINT32_MAX);
 }
 
+/*
+ * All of it is written to once, so that the worker has from its start what it
+ * will have in the end.
+ */
 void
 pmon_history_writer_init(void)
 {
 	application_minutes = palloc0(sizeof(ApplicationMinute) * PmonPlaces());
 	totals_before = palloc(sizeof(ApplicationTotal) * PmonPlaces());
-	totals_now = palloc(sizeof(ApplicationTotal) * PmonPlaces());
+	totals_now = palloc0(sizeof(ApplicationTotal) * PmonPlaces());
 	sample_record = palloc0(PmonRingMaxRecord(pmon_sample_ring->size));
 	minute_record = palloc0(PmonRingMaxRecord(pmon_minute_ring->size));
 	read_totals(totals_before, true);
