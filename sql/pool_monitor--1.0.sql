@@ -844,7 +844,7 @@ BEGIN ATOMIC
                                 'severity', d.severity,
                                 'subject', d.subject,
                                 'evidence', d.evidence) ORDER BY d.rank)
-                       FROM pool_monitor_diagnosis() d))
+                       FROM pool_monitor_diagnosis('10 minutes') d))
       FROM pool_monitor_status() s;
 END;
 COMMENT ON FUNCTION pool_monitor_health() IS

@@ -277,10 +277,11 @@ add_healthy(const PmonFacts *facts, PmonFindings *findings)
 	char		age[PMON_AGE_BYTES];
 
 	PmonEvidence(finding, "%d of %d connections are open", now->connections, facts->slots);
-	if (facts->sight.preloaded)
-		PmonEvidence(finding, ", at most %d%% were in the last %s, and no login was refused in it",
-					 (int) (facts->utilization_max * 100), pmon_age_text(facts->since, age));
-	PmonEvidence(finding, ".  No session looks leaked or stuck%s.",
+	if (facts->sight.preloaded && facts->utilization_max >= 0)
+		PmonEvidence(finding, ", at most %d%% were in the last %s, and " INT64_FORMAT " login%s refused in it",
+					 (int) (facts->utilization_max * 100), pmon_age_text(facts->since, age),
+					 facts->rejected, facts->rejected == 1 ? " was" : "s were");
+	PmonEvidence(finding, ". No session looks leaked or stuck%s.",
 				 facts->sight.all ? "" :
 				 " among those that you may see; for all, be a member of pg_read_all_stats");
 }

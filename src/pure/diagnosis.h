@@ -191,7 +191,7 @@ typedef struct PmonFacts
 	int64		rejected_by_server;
 	double		rejected_rate;
 	char		rejected_application[NAMEDATALEN];	/* most; empty: unknown */
-	double		utilization_max;
+	double		utilization_max;	/* negative: no history was read */
 
 	PmonSightFacts sight;
 } PmonFacts;

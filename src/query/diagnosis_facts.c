@@ -169,7 +169,7 @@ gather_pools(PmonFacts *facts, PmonLive *live, TimestampTz since)
 		facts->claimed += pmon_pool_claim(pool, counts[i].connections);
 	}
 	note_silence(facts, live);
-	if (pmon != NULL && facts->npools > 0)
+	if (pmon != NULL && facts->npools > 0 && facts->since > PMON_WITHOUT_HISTORY)
 		gather_loads(facts, since);
 }
 
@@ -390,6 +390,7 @@ pmon_gather_facts(double since)
 	facts->slots = pmon_ordinary_slots();
 	facts->max_connections = MaxConnections;
 	facts->since = since;
+	facts->utilization_max = PMON_UNKNOWN;
 
 	gather_sight(facts, live->now);
 	pmon_add_live_moment(facts, live, waits);
@@ -400,7 +401,8 @@ pmon_gather_facts(double since)
 		PmonGroupSnapshot *snapshot = pmon_take_snapshot(false);
 
 		pmon_add_past_moments(facts, live, from);
-		gather_history(facts, from, live->now);
+		if (since > PMON_WITHOUT_HISTORY)
+			gather_history(facts, from, live->now);
 		gather_churn(facts, snapshot, live->now);
 		if (facts->sight.all)
 			gather_rejections(facts, snapshot, live->now);

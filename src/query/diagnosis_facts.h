@@ -15,8 +15,12 @@
 
 #include "pure/diagnosis.h"
 
+#define PMON_WITHOUT_HISTORY	600.0	/* seconds; also in the SQL of health */
+
 /*
- * Gather the facts, looking so many seconds back; palloc'd.  Works without the
+ * Gather the facts, looking so many seconds back; palloc'd.  The history, of which
+ * there can be a gigabyte to be read, is left out where that is no more than
+ * PMON_WITHOUT_HISTORY: for whoever asks often.  Works without the
  * preloaded library, with what there is then.  May raise an error; takes the
  * locks of what it reads, one after the other.
  */

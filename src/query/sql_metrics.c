@@ -29,9 +29,6 @@
 
 PG_FUNCTION_INFO_V1(pool_monitor_metrics);
 
-/* How far back findings go, in seconds: an alert is to end with its cause. */
-#define FINDINGS_SINCE		600.0
-
 /* One reading of everything, and the text in the making */
 typedef struct Metrics
 {
@@ -564,7 +561,10 @@ put_pools(Metrics *metrics)
  * The extension itself
  */
 
-/* How many findings there are of each code and severity, where there are any */
+/*
+ * How many findings there are of each code and severity, where there are any.
+ * They go ten minutes back, so that an alert ends with its cause.
+ */
 static void
 put_findings(Metrics *metrics)
 {
@@ -572,7 +572,7 @@ put_findings(Metrics *metrics)
 	PmonFindings *findings = palloc(sizeof(PmonFindings));
 	int			counts[PMON_FINDING_CODES][PMON_SEVERITIES] = {0};
 
-	pmon_diagnose(pmon_gather_facts(FINDINGS_SINCE), findings);
+	pmon_diagnose(pmon_gather_facts(PMON_WITHOUT_HISTORY), findings);
 	for (int i = 0; i < findings->nfindings; i++)
 		counts[findings->findings[i].code][findings->findings[i].severity]++;
 

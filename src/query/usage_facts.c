@@ -378,13 +378,12 @@ pmon_add_past_moments(PmonFacts *facts, PmonLive *live, TimestampTz since)
 
 		if (incident == NULL)
 			continue;
+		if (incident->ended_at != 0 && incident->ended_at < since)
+			break;				/* so did all before it */
 		over = incident->ended_at != 0 || !facts->moments[0].exhausted;
-		if (incident->ended_at == 0 || incident->ended_at >= since)
-		{
-			facts->rejected_by_server += incident->rejected;
-			if (over && pmon_may_read_all() && facts->nmoments < PMON_MAX_MOMENTS)
-				add_incident(facts, live, incident);
-		}
+		facts->rejected_by_server += incident->rejected;
+		if (over && pmon_may_read_all() && facts->nmoments < PMON_MAX_MOMENTS)
+			add_incident(facts, live, incident);
 		pfree(incident);
 	}
 }

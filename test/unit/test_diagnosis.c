@@ -190,6 +190,11 @@ test_healthy(void)
 	is_int(found.nfindings, 1, "a healthy server has one finding");
 	is_first(PMON_FINDING_HEALTHY, "which says so");
 	says(PMON_FINDING_HEALTHY, "40 of 100 connections");
+	says(PMON_FINDING_HEALTHY, "0 logins were refused in it");
+	facts.rejected = 1;
+	says(PMON_FINDING_HEALTHY, "1 login was refused in it");
+	facts.utilization_max = PMON_UNKNOWN;
+	ok(strstr(find(PMON_FINDING_HEALTHY)->evidence, "refused") == NULL, "what was not read is not claimed");
 	facts.sight.all = false;
 	facts.sight.hidden = 3;
 	says(PMON_FINDING_HEALTHY, "among those that you may see");
