@@ -445,6 +445,8 @@ def idle_night():
     keep(connect_all(5, 'web') + connect_all(3, 'fixed'))
     found = is_healthy('an idle night', 3)
     ok([row['finding'] for row in found] == ['healthy'], 'in one row', as_text(found))
+    cheap = observer.findings('10 minutes')
+    ok('refused' in found[0]['evidence'] and 'refused' not in cheap[0]['evidence'], 'which claims what was looked at', as_text(found + cheap))
 
 
 def pgbouncer():
