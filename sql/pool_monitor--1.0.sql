@@ -320,6 +320,7 @@ CREATE FUNCTION pool_monitor_sessions(
     OUT backend_xmin xid,
     OUT pool text,
     OUT checked_out boolean,
+    OUT checked_out_evidence text,
     OUT state_age interval,
     OUT transaction_age interval,
     OUT leak_suspect text,
@@ -353,7 +354,8 @@ COMMENT ON COLUMN pool_monitor_sessions.wait_event_type IS 'type of the event th
 COMMENT ON COLUMN pool_monitor_sessions.wait_event IS 'the event that the backend waits for, or null';
 COMMENT ON COLUMN pool_monitor_sessions.backend_xmin IS 'the oldest transaction that the session may still need to see: VACUUM can not remove what is newer';
 COMMENT ON COLUMN pool_monitor_sessions.pool IS 'the declared pool that the session belongs to';
-COMMENT ON COLUMN pool_monitor_sessions.checked_out IS 'whether the session holds a transaction or runs a statement';
+COMMENT ON COLUMN pool_monitor_sessions.checked_out IS 'whether the client''s pool is known to have the session checked out';
+COMMENT ON COLUMN pool_monitor_sessions.checked_out_evidence IS 'how that is known: state: it holds a transaction or runs a statement; opened: its pool opened another connection while this one was idle, less than a minute ago; closes_idle: its pool would have closed it if it were free; null: not checked out, as far as the server can tell';
 COMMENT ON COLUMN pool_monitor_sessions.state_age IS 'time since state_change';
 COMMENT ON COLUMN pool_monitor_sessions.transaction_age IS 'time since xact_start';
 COMMENT ON COLUMN pool_monitor_sessions.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, has others wait for an advisory lock, or would have been closed if it were free, and started no statement for pool_monitor.leak_threshold';
@@ -390,7 +392,8 @@ COMMENT ON COLUMN pool_monitor_leaks.wait_event_type IS 'type of the event that 
 COMMENT ON COLUMN pool_monitor_leaks.wait_event IS 'the event that the backend waits for, or null';
 COMMENT ON COLUMN pool_monitor_leaks.backend_xmin IS 'the oldest transaction that the session may still need to see: VACUUM can not remove what is newer';
 COMMENT ON COLUMN pool_monitor_leaks.pool IS 'the declared pool that the session belongs to';
-COMMENT ON COLUMN pool_monitor_leaks.checked_out IS 'whether the session holds a transaction or runs a statement';
+COMMENT ON COLUMN pool_monitor_leaks.checked_out IS 'whether the client''s pool is known to have the session checked out';
+COMMENT ON COLUMN pool_monitor_leaks.checked_out_evidence IS 'how that is known: state: it holds a transaction or runs a statement; opened: its pool opened another connection while this one was idle, less than a minute ago; closes_idle: its pool would have closed it if it were free; null: not checked out, as far as the server can tell';
 COMMENT ON COLUMN pool_monitor_leaks.state_age IS 'time since state_change';
 COMMENT ON COLUMN pool_monitor_leaks.transaction_age IS 'time since xact_start';
 COMMENT ON COLUMN pool_monitor_leaks.leak_suspect IS 'why the session looks leaked, null if it does not: it is checked out, has others wait for an advisory lock, or would have been closed if it were free, and started no statement for pool_monitor.leak_threshold';
@@ -442,9 +445,11 @@ CREATE FUNCTION pool_monitor_pools(
     OUT total_connections integer,
     OUT checked_in integer,
     OUT checked_out integer,
+    OUT checked_out_proven integer,
     OUT overflow bigint,
     OUT invalid bigint,
     OUT peak_checked_out integer,
+    OUT last_exhausted_at timestamptz,
     OUT ended_checked_out bigint,
     OUT utilization double precision,
     OUT status text,
@@ -474,11 +479,13 @@ COMMENT ON COLUMN pool_monitor_pools.instances IS 'processes that each hold such
 COMMENT ON COLUMN pool_monitor_pools.instances_seen IS 'different client addresses of its sessions now: instances that share a host, or a Unix socket, count as one';
 COMMENT ON COLUMN pool_monitor_pools.capacity IS '(pool_size + max_overflow) * instances';
 COMMENT ON COLUMN pool_monitor_pools.total_connections IS 'sessions now';
-COMMENT ON COLUMN pool_monitor_pools.checked_in IS 'sessions that wait for a statement, outside of a transaction';
-COMMENT ON COLUMN pool_monitor_pools.checked_out IS 'sessions that hold a transaction or run a statement; a connection that the application has checked out but that is in no transaction counts as checked in';
+COMMENT ON COLUMN pool_monitor_pools.checked_in IS 'sessions that wait for a statement, outside of a transaction, and are not proven to be checked out';
+COMMENT ON COLUMN pool_monitor_pools.checked_out IS 'sessions that hold a transaction or run a statement, and checked_out_proven';
+COMMENT ON COLUMN pool_monitor_pools.checked_out_proven IS 'idle sessions outside of a transaction that the application has checked out, at least: as the pool is declared, it would have closed them, or not opened others';
 COMMENT ON COLUMN pool_monitor_pools.overflow IS 'sessions beyond pool_size * instances';
 COMMENT ON COLUMN pool_monitor_pools.invalid IS 'sessions that ended abandoned, fatal or killed; with a client condition, those of the groups whose latest session came from such a client; since pool_monitor_status.stats_reset, or a later pool_monitor_reset() of an application';
 COMMENT ON COLUMN pool_monitor_pools.peak_checked_out IS 'the highest number checked out at once, as sampled; null unless preloaded';
+COMMENT ON COLUMN pool_monitor_pools.last_exhausted_at IS 'when all of its capacity was seen checked out last, or a connection was opened that made it so; since pool_monitor_status.stats_reset; null: never, or not preloaded';
 COMMENT ON COLUMN pool_monitor_pools.ended_checked_out IS 'sessions that pool_monitor ended in a transaction, which the client''s pool had out: there they stay checked out until the application returns them; since pool_monitor_status.stats_reset; null unless preloaded';
 COMMENT ON COLUMN pool_monitor_pools.utilization IS 'checked_out divided by capacity';
 COMMENT ON COLUMN pool_monitor_pools.status IS 'exhausted: checked_out has reached capacity; oversized: more sessions than capacity, so that there are more instances than declared, or larger ones; overflow: more sessions than pool_size * instances; else healthy; null for a mere policy';

@@ -33,6 +33,7 @@
  *		sampler				one sample
  *		history_writer		what of it is kept
  *		pool_tracker		how full the pools are
+ *		openings			when they opened connections, and what that proves
  *		terminator			ends sessions by policy
  *		stats_file			saving and restoring; also at shutdown
  *
@@ -73,6 +74,7 @@
  *		duration			durations as text
  *		hold_histogram		buckets and percentiles of hold times
  *		pools, pools_parser	declared pools
+ *		checked_out			what proves that a connection is checked out
  *		long_holds			few long transactions apart from the many
  *		load				the load of a minute
  *		sizing				how large a pool should be

@@ -153,23 +153,24 @@ screen "The connections that nobody gives back, of all applications: the worst f
 
 screen "Each pool that the setting pool_monitor.pools declares, now and at its peak" \
 "SELECT pool, pool_size AS size, max_overflow AS more, capacity, total_connections AS conns,
-       checked_in, checked_out, overflow, peak_checked_out AS peak, status
+       checked_in, checked_out, checked_out_proven AS proven, overflow, status
   FROM pool_monitor_pools;"
 
-screen "A pool that is declared nowhere, as the server sees it ..." \
-"SELECT * FROM pool_monitor_pool_status(5, 10, 'checkout-service');"
-
-title "... and beside SQLAlchemy: what it holds outside a transaction looks checked in to the server"
+title "The same beside SQLAlchemy: what it holds idle is proven by how its pool, as declared, opens connections"
 echo
 psql -X -P pager=off -v checkedout="$(figure checkedout)" -v overflow="$(figure overflow)" <<-'SQL'
 	SELECT figure, sqlalchemy, pool_monitor
-	  FROM pool_monitor_pool_status(5, 10, 'checkout-service') AS p,
+	  FROM pool_monitor_pools AS p,
 	       LATERAL (VALUES ('connections', 5 + :overflow, p.total_connections),
 	                       ('overflow', :overflow, p.overflow),
 	                       ('checked out', :checkedout, p.checked_out),
 	                       ('checked in', 5 + :overflow - :checkedout, p.checked_in))
-	         AS f (figure, sqlalchemy, pool_monitor);
+	         AS f (figure, sqlalchemy, pool_monitor)
+	 WHERE pool = 'checkout';
 SQL
+
+screen "A pool that is declared nowhere: what is beyond its size is checked out, at least" \
+"SELECT * FROM pool_monitor_pool_status(5, 10, 'checkout-service');"
 
 screen "All of it as one document, for a /health endpoint" \
 "\\pset format unaligned

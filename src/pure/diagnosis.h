@@ -105,6 +105,7 @@ typedef struct PmonPoolFacts
 	int			clients;		/* different addresses that are seen */
 	int			connections;
 	int			checked_out;
+	int			held_idle;		/* of these, idle and proven to be out */
 	int			idle_aged;		/* idle for leak_threshold */
 	int			idle_expired;	/* idle for longer than a free one, and that */
 	double		closes_idle;	/* or PMON_UNKNOWN */

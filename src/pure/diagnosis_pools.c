@@ -37,6 +37,12 @@ add_pool(PmonFindings *findings, PmonFindingCode code, PmonSeverity severity,
 	return finding;
 }
 
+static bool
+is_full(const PmonPoolFacts *pool)
+{
+	return pool->capacity > 0 && pool->checked_out >= pool->capacity;
+}
+
 /* What the client has out, and the server sees idle, at the least */
 static int64
 held_idle(const PmonFacts *facts, const PmonPoolFacts *pool)
@@ -54,13 +60,18 @@ not_returned(const PmonFacts *facts, PmonFindings *findings,
 			 const PmonPoolFacts *pool, int64 held)
 {
 	PmonFinding *finding = add_pool(findings, PMON_FINDING_LEAK_NOT_RETURNED,
-									PMON_WARNING, facts, pool);
+									is_full(pool) ? PMON_CRITICAL : PMON_WARNING,
+									facts, pool);
+	int			opened = Min(pool->held_idle, pool->idle_aged);
 	char		age[PMON_AGE_BYTES];
 
-	finding->connections = held;
+	finding->connections = Max(held, opened);
 	PmonEvidence(finding, "%d of the %d connections of pool %s have run nothing for more than %s, and it keeps " INT64_FORMAT " when they are given back. A pool that closes those beyond that when they are given back, as SQLAlchemy's does, has at least " INT64_FORMAT " of them checked out still. Where yours keeps them, this is a pool with too little to do.",
 				 pool->idle_aged, pool->connections, pool->name,
 				 pmon_age_text(facts->leak_threshold, age), pool->kept, held);
+	if (opened > held)
+		PmonEvidence(finding, " %d were checked out when it opened another, and have run nothing since.",
+					 opened);
 	PmonRemedy(finding, "Find the code that takes a connection and does not close it in every path (a session without \"with\", a missing finally). Until then a restart of the application is what gives them back: ending sessions does not, since its pool counts them as checked out.");
 }
 
@@ -156,6 +167,8 @@ add_size_remedy(PmonFinding *finding, const PmonFacts *facts,
 {
 	int64		more = ((int64) pool->recommended - pool->size) * pool->instances;
 
+	if (is_full(pool) && pool->held_idle > 0)
+		PmonRemedy(finding, "Look first for code that keeps a connection while it calls another service or computes, and give it back before that. ");
 	if (pool->saturated)
 		PmonRemedy(finding, "What waited outside while it was full was not measured, so no figure is right yet: give it half as many connections more, %d with its overflow instead of %d, and ask again; or make its transactions shorter.",
 				   pool->size + (pool->size + 1) / 2, pool->size);
@@ -179,7 +192,7 @@ pmon_rule_pool_too_small(const PmonFacts *facts, const PmonMoment *moment,
 	for (int i = 0; i < facts->npools; i++)
 	{
 		const PmonPoolFacts *pool = &facts->pools[i];
-		bool		full = pool->capacity > 0 && pool->checked_out >= pool->capacity;
+		bool		full = is_full(pool);
 		bool		often = pool->capacity > 0 && pool->full_fraction >= OFTEN_FULL;
 		bool		small = pool->saturated || pool->recommended > pool->size;
 		PmonFinding *finding;
@@ -196,6 +209,9 @@ pmon_rule_pool_too_small(const PmonFacts *facts, const PmonMoment *moment,
 			PmonEvidence(finding, ", and all were in %d%% of the samples of its fullest minute",
 						 (int) (pool->full_fraction * 100));
 		PmonEvidence(finding, ".");
+		if (full && pool->held_idle > 0)
+			PmonEvidence(finding, " At least %d of them run nothing, outside of a transaction: the application has them and does something else, or has forgotten them.",
+						 pool->held_idle);
 		add_load(finding, pool);
 		add_size_remedy(finding, facts, pool);
 	}

@@ -31,14 +31,21 @@ pmon_minute_rate(const PmonCountedMinute *minute)
 }
 
 double
+pmon_minute_outside(const PmonCountedMinute *minute)
+{
+	return minute->samples > 0 ? minute->outside / minute->samples : 0;
+}
+
+double
 pmon_minute_erlangs(const PmonCountedMinute *minute)
 {
 	double		held = minute->hold_sum / 1000.0 / pmon_minute_seconds(minute);
+	double		outside = pmon_minute_outside(minute);
 	double		sampled;
 
 	if (minute->samples <= 0)
 		return held;
-	sampled = minute->checked_out / minute->samples;
-	return Min(held, sampled + SAMPLING_SIGMAS *
-			   sqrt((sampled + 1) / minute->samples));
+	sampled = minute->checked_out / minute->samples - outside;
+	return outside + Min(held, sampled + SAMPLING_SIGMAS *
+						 sqrt((sampled + 1) / minute->samples));
 }

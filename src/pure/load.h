@@ -17,6 +17,7 @@ typedef struct PmonCountedMinute
 	double		hold_sum;		/* of these transactions, in ms */
 	double		length;			/* of the time that they ended in, in ms */
 	double		checked_out;	/* sum over the samples */
+	double		outside;		/* of these, outside of transactions */
 	double		samples;		/* how many there were; 0: none */
 } PmonCountedMinute;
 
@@ -39,7 +40,13 @@ extern double pmon_minute_rate(const PmonCountedMinute *minute);
  * Formula L = lambda W", 1961): coarser, but never beyond what there was.  So
  * the load is not taken to be above that, by more than three standard
  * deviations of what so many samples can be wrong.
+ *
+ * Connections that were checked out outside of transactions are load as well, of
+ * which no transaction tells: as many as the samples saw.
  */
 extern double pmon_minute_erlangs(const PmonCountedMinute *minute);
+
+/* That part of it: the connections checked out outside of transactions */
+extern double pmon_minute_outside(const PmonCountedMinute *minute);
 
 #endif							/* PMON_LOAD_H */

@@ -76,6 +76,7 @@ fill_pool(PmonPoolFacts *facts, const PmonPool *pool, const PmonCounts *counts,
 	facts->clients = clients;
 	facts->connections = counts->connections;
 	facts->checked_out = pmon_checked_out(counts);
+	facts->held_idle = counts->held_idle;
 	facts->silent = INFINITY;
 	facts->full_fraction = facts->p99_checked_out = facts->recommended = PMON_UNKNOWN;
 	facts->peak_checked_out = facts->ended_ago = PMON_UNKNOWN;

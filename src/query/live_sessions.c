@@ -17,6 +17,7 @@
 #include "query/result_set.h"
 #include "shared/client_waits.h"
 #include "shared/current_policy.h"
+#include "shared/pool_states.h"
 #include "shared/session_pool.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
@@ -129,7 +130,7 @@ pmon_count_live(const PmonLive *live, PmonCounts *counts)
 int
 pmon_checked_out(const PmonCounts *counts)
 {
-	int			checked_out = 0;
+	int			checked_out = counts->held_idle;
 
 	for (int i = 0; i < PMON_STATES; i++)
 	{
@@ -137,6 +138,12 @@ pmon_checked_out(const PmonCounts *counts)
 			checked_out += counts->states[i];
 	}
 	return checked_out;
+}
+
+int
+pmon_checked_in(const PmonCounts *counts)
+{
+	return counts->states[PMON_STATE_IDLE] - counts->held_idle;
 }
 
 PmonServerStatus
@@ -167,6 +174,108 @@ pmon_live_pool(PmonLive *live, const PmonSession *session)
 							pmon_live_role(live, session->userid));
 }
 
+/*
+ * What the worker knows of the pools' openings.  What has ended since its last
+ * sample makes the opening of its pool doubtful, so the sessions are counted once
+ * more where there is one.
+ */
+static const PmonOpening *
+live_openings(PmonLive *live)
+{
+	int			npools = pmon_declared->npools;
+	PmonPoolState *states;
+	int		   *now;
+	bool		any = false;
+
+	if (live->openings != NULL)
+		return live->openings;
+
+	live->openings = MemoryContextAllocZero(live->context, sizeof(PmonOpening) * npools);
+	states = palloc0(sizeof(PmonPoolState) * npools);
+	now = palloc0(sizeof(int) * npools);
+	for (int i = 0; i < npools; i++)
+	{
+		const PmonPool *pool = &pmon_declared->pools[i];
+
+		if (pmon_pool_opens_on_demand(pool) &&
+			pmon_copy_pool_state(pool->name, &states[i]) &&
+			pmon_opening_holds(pool, &states[i].opening, states[i].connections,
+							   live->now))
+			any = true;
+		else
+			states[i].opening.opened_at = 0;
+	}
+	for (int i = 0; any && i < live->nsessions; i++)
+	{
+		int			pool = PmonIsSession(&live->sessions[i]) ?
+		pmon_live_pool(live, &live->sessions[i]) : -1;
+
+		if (pool >= 0)
+			now[pool]++;
+	}
+	for (int i = 0; i < npools; i++)
+	{
+		if (now[i] >= states[i].connections)
+			live->openings[i] = states[i].opening;
+	}
+	pfree(states);
+	pfree(now);
+	return live->openings;
+}
+
+static PmonProof
+prove_in_pool(PmonLive *live, const PmonSession *session, int pool)
+{
+	const PmonOpening *opening = &live_openings(live)[pool];
+
+	return pmon_prove(&pmon_declared->pools[pool],
+					  opening->opened_at != 0 ? opening : NULL, session->state, session->state_change,
+					  &session->client_addr, live->now);
+}
+
+PmonProof
+pmon_live_proof(PmonLive *live, const PmonSession *session)
+{
+	int			pool = -1;
+	PmonProof	proof;
+
+	if (session->state == PMON_STATE_IDLE)
+		pool = pmon_live_pool(live, session);
+	if (pool < 0)
+		return PmonIsCheckedOut(session->state) ? PMON_PROOF_STATE : PMON_PROOF_NONE;
+
+	proof = prove_in_pool(live, session, pool);
+	if (proof == PMON_PROOF_CLOSES_IDLE && pmon_declared->pools[pool].min_idle > 0)
+		return PMON_PROOF_NONE;
+	return proof;
+}
+
+/* Fill in how many of the idle sessions of each pool are checked out. */
+static void
+count_held_idle(PmonLive *live, PmonCounts *counts)
+{
+	PmonPoolUse *uses = palloc0(sizeof(PmonPoolUse) * Max(pmon_declared->npools, 1));
+
+	for (int i = 0; i < live->nsessions; i++)
+	{
+		const PmonSession *session = &live->sessions[i];
+		int			pool;
+
+		if (!PmonIsSession(session) || session->state != PMON_STATE_IDLE)
+			continue;
+		pool = pmon_live_pool(live, session);
+		if (pool >= 0)
+			uses[pool].proofs[prove_in_pool(live, session, pool)]++;
+	}
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		uses[i].connections = counts[i].connections;
+		uses[i].idle = counts[i].states[PMON_STATE_IDLE];
+		counts[i].held_idle = pmon_pool_held_idle(&pmon_declared->pools[i], &uses[i]);
+	}
+	pfree(uses);
+}
+
 PmonCounts *
 pmon_count_pools(PmonLive *live)
 {
@@ -186,6 +295,7 @@ pmon_count_pools(PmonLive *live)
 		if (pool < 0 || pmon_declared->pools[pool].size < 0)
 			pmon_count_session(&counts[rest], session);
 	}
+	count_held_idle(live, counts);
 	return counts;
 }
 
@@ -356,19 +466,6 @@ pmon_why_active(const PmonSession *session, uint32 wait_event_info,
 	return PMON_LEAK_LONG_TRANSACTION;
 }
 
-bool
-pmon_is_not_returned(PmonLive *live, const PmonSession *session)
-{
-	int			place = pmon_live_pool(live, session);
-	const PmonPool *pool;
-
-	if (place < 0)
-		return false;
-	pool = &pmon_declared->pools[place];
-	return pmon_pool_free_for(pool) >= 0 && pool->min_idle == 0 &&
-		pmon_age(live->now, session->state_change) > pmon_pool_free_for(pool);
-}
-
 PmonLeak
 pmon_leak_suspect(PmonLive *live, const PmonSession *session,
 				  uint32 wait_event_info, PmonBlocking blocking)
@@ -382,7 +479,8 @@ pmon_leak_suspect(PmonLive *live, const PmonSession *session,
 	/* outside of a transaction it can have nothing else */
 	if (session->state == PMON_STATE_IDLE && blocking.blocks > 0)
 		return PMON_LEAK_ADVISORY_LOCK;
-	if (session->state == PMON_STATE_IDLE && pmon_is_not_returned(live, session))
+	if (session->state == PMON_STATE_IDLE &&
+		pmon_live_proof(live, session) == PMON_PROOF_CLOSES_IDLE)
 		return PMON_LEAK_NOT_RETURNED;
 	if (!PmonIsCheckedOut(session->state))
 		return PMON_LEAK_NONE;

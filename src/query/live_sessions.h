@@ -19,6 +19,7 @@
 
 #include "utils/hsearch.h"
 
+#include "pure/checked_out.h"
 #include "pure/idle_policy.h"
 #include "shared/group_snapshot.h"
 #include "shared/lock_waits.h"
@@ -35,6 +36,7 @@ typedef struct PmonLive
 	MemoryContext context;
 	HTAB	   *databases;
 	HTAB	   *roles;
+	PmonOpening *openings;		/* of the declared pools, likewise */
 } PmonLive;
 
 /* Read all sessions, and on demand the walsenders too. */
@@ -53,6 +55,8 @@ typedef struct PmonCounts
 {
 	int			connections;
 	int			states[PMON_STATES];
+	int			held_idle;		/* of a pool's idle ones, those proven to be
+								 * checked out; else 0 */
 	TimestampTz oldest_idle;	/* state_change of the longest idle session */
 	TimestampTz oldest_transaction;
 	TimestampTz oldest_session;
@@ -65,8 +69,12 @@ extern void pmon_count_session(PmonCounts *counts, const PmonSession *session);
 /* Count all sessions that were read, but for walsenders. */
 extern void pmon_count_live(const PmonLive *live, PmonCounts *counts);
 
-/* Sessions that hold a transaction or run a statement */
+/*
+ * Sessions that hold a transaction or run a statement, and in a pool the idle
+ * ones that are proven to be checked out; and the other idle ones
+ */
 extern int	pmon_checked_out(const PmonCounts *counts);
+extern int	pmon_checked_in(const PmonCounts *counts);
 
 /* How the server is, in the words of pool_monitor_status, worst last */
 typedef enum PmonServerStatus
@@ -89,6 +97,12 @@ extern const char *const pmon_server_status_names[PMON_SERVER_STATUSES];
 
 /* The pool of a session, as an index of pmon_declared, or -1 */
 extern int	pmon_live_pool(PmonLive *live, const PmonSession *session);
+
+/*
+ * What proves that a session is checked out.  Where the pool keeps some that are
+ * free, its age proves nothing of a single one.
+ */
+extern PmonProof pmon_live_proof(PmonLive *live, const PmonSession *session);
 
 /* The different client addresses of each declared pool's sessions; palloc'd */
 extern int *pmon_count_clients(PmonLive *live);
@@ -155,12 +169,6 @@ extern PmonLeak pmon_leak_suspect(PmonLive *live,
 /* The same of a session that is active or in a fast-path call, however long */
 extern PmonLeak pmon_why_active(const PmonSession *session,
 								uint32 wait_event_info, PmonBlocking blocking);
-
-/*
- * Would the client's pool have closed an idle session by now, if it were free?
- * Where it keeps some, nobody can tell which: false.
- */
-extern bool pmon_is_not_returned(PmonLive *live, const PmonSession *session);
 
 /* When it started its last statement */
 extern TimestampTz pmon_statement_start(const PmonSession *session);

@@ -70,6 +70,7 @@ compare_minute(Entry *entry, const PmonHoldSums *sums, PmonBusiest *busiest)
 	busiest->at = entry->minute;
 	busiest->counted = *sums;
 	busiest->erlangs = erlangs;
+	busiest->outside = pmon_minute_outside(&entry->counted);
 	busiest->rate = pmon_minute_rate(&entry->counted);
 	busiest->seconds = pmon_minute_seconds(&entry->counted);
 }
@@ -108,6 +109,19 @@ add_brief(PmonHoldBrief *brief, const PmonMinuteEntry *minute)
 	pmon_sum_briefs(brief, &more);
 }
 
+/*
+ * The connections that were checked out outside of transactions, on average.  Only
+ * of a declared pool can that be known (checked_out.h).
+ */
+static double
+held_outside(const PmonMinuteEntry *minute)
+{
+	if (!PmonIsPoolId(minute->id))
+		return 0;
+	return Max(minute->averages[PMON_CHECKED_OUT] - minute->averages[PMON_ACTIVE] -
+			   minute->averages[PMON_IDLE_IN_TRANSACTION], 0);
+}
+
 static void
 add_minute(HTAB *table, const PmonMinuteRecord *minute,
 		   bool (*wanted) (uint32 id, TimestampTz at))
@@ -127,6 +141,7 @@ add_minute(HTAB *table, const PmonMinuteRecord *minute,
 		add_brief(&entry->load.total, read);
 		entry->counted.length += minute->length;
 		entry->counted.checked_out += (double) read->averages[PMON_CHECKED_OUT] * minute->samples;
+		entry->counted.outside += held_outside(read) * minute->samples;
 		entry->counted.samples += minute->samples;
 		entry->load.peak_checked_out = Max(entry->load.peak_checked_out,
 										   read->maxima[PMON_CHECKED_OUT]);

@@ -17,6 +17,7 @@ typedef struct PmonBusiest
 	TimestampTz at;
 	PmonHoldSums counted;
 	double		erlangs;
+	double		outside;		/* of these, outside of transactions */
 	double		rate;			/* transactions a second */
 	double		seconds;		/* that its figures are of */
 } PmonBusiest;

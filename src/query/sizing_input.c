@@ -77,6 +77,14 @@ fill_input(PmonSizingInput *input, const PmonLoad *load, int first,
 	input->full_fraction = load->full_fraction;
 }
 
+static double
+held_times(const PmonBusiest *busiest)
+{
+	double		inside = busiest->erlangs - busiest->outside;
+
+	return busiest->outside > 0 && inside > 0 ? busiest->erlangs / inside : 1;
+}
+
 /* Do the few long ones make a difference of more than one connection? */
 static bool
 is_moved(const PmonSizingResult *all, const PmonSizingResult *many)
@@ -97,6 +105,7 @@ pmon_size_load(PmonSizedLoad *sized, const PmonLoad *load, double wait_target,
 	if (!pmon_sizing(&sized->input, &sized->result))
 		return false;
 	sized->total_load = sized->result.offered_load;
+	sized->held_times = held_times(&load->busiest[PMON_LONG_CLASSES]);
 	if (first == PMON_LONG_CLASSES)
 		return true;
 
@@ -107,6 +116,7 @@ pmon_size_load(PmonSizedLoad *sized, const PmonLoad *load, double wait_target,
 	many.total_load = sized->total_load;
 	many.few_transactions = few.transactions;
 	many.few_seconds = pmon_long_class_seconds(first);
+	many.held_times = held_times(&load->busiest[first]);
 	many.few_share = few.sum / load->total.all.sum;
 	*sized = many;
 	return true;

@@ -28,6 +28,12 @@ typedef struct PmonSizedLoad
 	PmonSizingResult result;
 	double		total_load;		/* erlangs, in the busiest minute of all */
 
+	/*
+	 * How many times as long as their transactions connections were held, in that
+	 * minute; 1 where nothing says that it was longer
+	 */
+	double		held_times;
+
 	/* long transactions that the size does not follow (long_holds.h) */
 	int64		few_transactions;	/* 0: it follows all of them */
 	int			few_seconds;	/* that each of them took at least */

@@ -453,7 +453,7 @@ put_pool_connections(Metrics *metrics)
 		const PmonCounts *counts = &metrics->pool_counts[i];
 		int			values[lengthof(states)];
 
-		values[0] = counts->states[PMON_STATE_IDLE];
+		values[0] = pmon_checked_in(counts);
 		values[1] = pmon_checked_out(counts);
 		values[2] = counts->connections - values[0] - values[1];
 		for (int j = 0; j < lengthof(states); j++)

@@ -55,11 +55,13 @@ put_pool_figures(PmonRow *row, const PmonPool *pool, const PmonCounts *counts,
 	pmon_put_int(row, clients);
 	pmon_put_bigint_or_null(row, sized, capacity);
 	pmon_put_int(row, counts->connections);
-	pmon_put_int(row, counts->states[PMON_STATE_IDLE]);
+	pmon_put_int(row, pmon_checked_in(counts));
 	pmon_put_int(row, checked_out);
+	pmon_put_int(row, counts->held_idle);
 	pmon_put_bigint_or_null(row, sized, pmon_pool_overflow(pool, counts->connections));
 	pmon_put_bigint_or_null(row, invalid != NULL, invalid != NULL ? *invalid : 0);
 	pmon_put_int_or_null(row, found, found ? Max(state.peak_checked_out.value, 0) : 0);
+	pmon_put_time(row, found ? state.last_exhausted_at : 0);
 	pmon_put_bigint_or_null(row, found, found ? state.ended_checked_out : 0);
 	pmon_put_double_or_null(row, sized, (double) checked_out / Max(capacity, 1));
 	pmon_put_text(row, sized ?
@@ -156,6 +158,17 @@ count_invalid(const PmonSessionFilter *filter, bool *known)
 	return invalid;
 }
 
+/* What its overflow proves; there is nobody who follows the openings of such a pool */
+static int
+held_beyond_size(const PmonPool *pool, const PmonCounts *counts)
+{
+	PmonPoolUse use = {0};
+
+	use.connections = counts->connections;
+	use.idle = counts->states[PMON_STATE_IDLE];
+	return pmon_pool_held_idle(pool, &use);
+}
+
 Datum
 pool_monitor_pool_status(PG_FUNCTION_ARGS)
 {
@@ -182,13 +195,14 @@ pool_monitor_pool_status(PG_FUNCTION_ARGS)
 								session->application_name))
 			pmon_count_session(&counts, session);
 	}
+	counts.held_idle = held_beyond_size(&pool, &counts);
 	checked_out = pmon_checked_out(&counts);
 	known = counts.connections > 0;
 	if (pmon != NULL)
 		invalid = count_invalid(&filter, &known);
 
 	pmon_put_int(&row, pool.size);
-	pmon_put_int(&row, counts.states[PMON_STATE_IDLE]);
+	pmon_put_int(&row, pmon_checked_in(&counts));
 	pmon_put_int(&row, checked_out);
 	pmon_put_bigint(&row, pmon_pool_overflow(&pool, counts.connections));
 	pmon_put_bigint_or_null(&row, pmon != NULL, invalid);

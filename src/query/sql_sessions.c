@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(pool_monitor_leak_suspects);
 PG_FUNCTION_INFO_V1(pool_monitor_prepared_blocks);
 
 /* The columns that only who may read a session sees */
-#define PRIVATE_COLUMNS		22
+#define PRIVATE_COLUMNS		23
 
 /* What everybody may see of everybody's sessions */
 static void
@@ -60,7 +60,7 @@ put_private_columns(PmonRow *row, const PmonSession *session, PmonLive *live,
 					PmonBlocking blocking)
 {
 	int			pool = pmon_live_pool(live, session);
-	bool		checked_out = PmonIsCheckedOut(session->state);
+	PmonProof	proof = pmon_live_proof(live, session);
 	char	   *query = pmon_read_query(session->slot, session->pid);
 
 	pmon_put_text(row, session->application_name);
@@ -76,7 +76,8 @@ put_private_columns(PmonRow *row, const PmonSession *session, PmonLive *live,
 	pmon_put_text(row, pgstat_get_wait_event(proc->wait_event_info));
 	pmon_put_xid(row, proc->xmin);
 	pmon_put_foreign_text(row, pool >= 0 ? pmon_declared->pools[pool].name : NULL);
-	pmon_put_bool(row, checked_out);
+	pmon_put_bool(row, proof != PMON_PROOF_NONE);
+	pmon_put_text(row, pmon_proof_name(proof));
 	pmon_put_interval(row, pmon_age(live->now, session->state_change));
 	pmon_put_interval(row, pmon_age(live->now, session->xact_start));
 	pmon_put_text(row, pmon_leak_name(pmon_leak_suspect(live, session,
@@ -89,12 +90,12 @@ put_private_columns(PmonRow *row, const PmonSession *session, PmonLive *live,
 	pmon_put_text(row, query);
 }
 
-/* Pick those that look leaked and that the reader may see. */
-static void
-keep_suspects(PmonLive *live, const PmonLockWaits *waits,
-			  PmonLive *suspects)
+/* Copy those that look leaked and that the reader may see.  Returns how many. */
+static int
+pick_suspects(PmonLive *live, const PmonLockWaits *waits, PmonSession *suspects)
 {
-	suspects->nsessions = 0;
+	int			n = 0;
+
 	for (int i = 0; i < live->nsessions; i++)
 	{
 		const PmonSession *session = &live->sessions[i];
@@ -102,8 +103,9 @@ keep_suspects(PmonLive *live, const PmonLockWaits *waits,
 		if (pmon_leak_suspect(live, session, 0,
 							  pmon_blocking(waits, session->pid)) != PMON_LEAK_NONE &&
 			pmon_may_read(session->userid))
-			suspects->sessions[suspects->nsessions++] = *session;
+			suspects[n++] = *session;
 	}
+	return n;
 }
 
 /*
@@ -131,9 +133,10 @@ judge_sessions(PmonLive *live)
 	return by_slot;
 }
 
-/* Add a row for each session; judged is NULL where no policy is on. */
+/* Add a row for each of n sessions; judged is NULL where no policy is on. */
 static void
 show_sessions(FunctionCallInfo fcinfo, PmonLive *live,
+			  const PmonSession *sessions, int n,
 			  const PmonLockWaits *waits, PmonIdleSession **judged)
 {
 	PmonProcState *procs = pmon_read_procs();
@@ -142,9 +145,9 @@ show_sessions(FunctionCallInfo fcinfo, PmonLive *live,
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "pool_monitor row",
 										ALLOCSET_DEFAULT_SIZES);
 
-	for (int i = 0; i < live->nsessions; i++)
+	for (int i = 0; i < n; i++)
 	{
-		PmonSession *session = &live->sessions[i];
+		const PmonSession *session = &sessions[i];
 		MemoryContext oldcontext = MemoryContextSwitchTo(row_context);
 		PmonRow		row;
 
@@ -170,7 +173,8 @@ pool_monitor_sessions(PG_FUNCTION_ARGS)
 	PmonLive   *live = pmon_read_live(false);
 
 	InitMaterializedSRF(fcinfo, 0);
-	show_sessions(fcinfo, live, pmon_read_lock_waits(), judge_sessions(live));
+	show_sessions(fcinfo, live, live->sessions, live->nsessions,
+				  pmon_read_lock_waits(), judge_sessions(live));
 	return (Datum) 0;
 }
 
@@ -183,13 +187,13 @@ pool_monitor_leak_suspects(PG_FUNCTION_ARGS)
 {
 	PmonLive   *live = pmon_read_live(false);
 	PmonLockWaits *waits = pmon_read_lock_waits();
-	PmonLive	suspects = *live;
+	PmonSession *suspects = palloc(sizeof(PmonSession) * Max(live->nsessions, 1));
+	int			n;
 
 	InitMaterializedSRF(fcinfo, 0);
-	suspects.sessions = palloc(sizeof(PmonSession) * Max(live->nsessions, 1));
-	keep_suspects(live, waits, &suspects);
-	if (suspects.nsessions > 0)
-		show_sessions(fcinfo, &suspects, waits, judge_sessions(live));
+	n = pick_suspects(live, waits, suspects);
+	if (n > 0)
+		show_sessions(fcinfo, live, suspects, n, waits, judge_sessions(live));
 	return (Datum) 0;
 }
 

@@ -97,20 +97,34 @@ put_count(PmonRow *row, int value)
 		pmon_put_null(row);
 }
 
+/* From here on, what is held outside of transactions is worth a word. */
+#define HELD_LONGER			1.1
+
 /* What to know before believing it */
-static void
-put_note(PmonRow *row, const PmonSizedLoad *sized)
+static const char *
+choose_note(const PmonSizedLoad *sized)
 {
 	bool		lower_bound = sized->result.saturated &&
 	sized->result.recommended * (int64) Max(sized->input.instances, 1) >
 	sized->input.capacity;
 
 	if (sized->few_transactions == 0 || lower_bound)
-		pmon_put_text(row, sized->result.note);
-	else
-		pmon_put_text(row, psprintf(INT64_FORMAT " transactions of over %d s make %d%% of the load, and the size is that of the others: a leak, or a batch that wants a pool of its own",
-									sized->few_transactions, sized->few_seconds,
-									(int) (sized->few_share * 100)));
+		return sized->result.note;
+	return psprintf(INT64_FORMAT " transactions of over %d s make %d%% of the load, and the size is that of the others: a leak, or a batch that wants a pool of its own",
+					sized->few_transactions, sized->few_seconds,
+					(int) (sized->few_share * 100));
+}
+
+static void
+put_note(PmonRow *row, const PmonSizedLoad *sized)
+{
+	const char *note = choose_note(sized);
+
+	if (sized->held_times >= HELD_LONGER)
+		note = psprintf("connections are held %.1f times as long as their transactions, by code that does something else with one or forgets it, and the size allows for that%s%s",
+						sized->held_times, note != NULL ? "; " : "",
+						note != NULL ? note : "");
+	pmon_put_text(row, note);
 }
 
 static void

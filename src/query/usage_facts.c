@@ -153,7 +153,8 @@ use_of(PmonLive *live, const PmonSession *session, uint32 wait_event_info,
 {
 	PmonUse		use = use_of_state(session->state);
 
-	if (use == PMON_USE_IDLE && pmon_is_not_returned(live, session))
+	if (use == PMON_USE_IDLE &&
+		pmon_live_proof(live, session) == PMON_PROOF_CLOSES_IDLE)
 		return PMON_USE_NOT_RETURNED;
 	if (use != PMON_USE_BUSY)
 		return use;

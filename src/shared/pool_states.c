@@ -74,5 +74,6 @@ pmon_reset_pool_states(void)
 		memset(&pmon_pool_states[i].peak_checked_out, 0, sizeof(PmonPeak));
 		pmon_pool_states[i].ended_checked_out = 0;
 		pmon_pool_states[i].ended_noted = 0;
+		pmon_pool_states[i].last_exhausted_at = 0;
 	}
 }

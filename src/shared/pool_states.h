@@ -11,7 +11,7 @@
 #ifndef PMON_POOL_STATES_H
 #define PMON_POOL_STATES_H
 
-#include "pure/pools.h"
+#include "pure/checked_out.h"
 #include "shared/shared_state.h"
 
 /*
@@ -26,6 +26,8 @@ typedef struct PmonPoolState
 	PmonPeak	peak_checked_out;
 	bool		exhausted;		/* as it was logged */
 	int			samples_below;	/* in a row, while exhausted */
+	TimestampTz last_exhausted_at;	/* 0: never seen */
+	PmonOpening opening;		/* see worker/openings.h */
 
 	/*
 	 * Sessions that we ended in a transaction, which their pool had out; how

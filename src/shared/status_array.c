@@ -275,6 +275,12 @@ pmon_read_states(int first, uint64 live, uint8 *states)
 	}
 }
 
+TimestampTz
+pmon_read_state_change(int slot)
+{
+	return entry_at(slot)->st_state_start_timestamp;
+}
+
 char *
 pmon_read_query(int slot, int pid)
 {

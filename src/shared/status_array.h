@@ -99,6 +99,9 @@ extern bool pmon_read_idle_state(int slot, PmonIdleState *session);
 extern void pmon_prefetch_states(int first, uint64 live);
 extern void pmon_read_states(int first, uint64 live, uint8 *states);
 
+/* Since when the session in a place is in its state; a single word likewise */
+extern TimestampTz pmon_read_state_change(int slot);
+
 /* The TCP port in an address: -1 for a Unix socket, 0 where there is none */
 extern int	pmon_client_port(const SockAddr *address);
 

@@ -17,6 +17,7 @@
 #include "shared/session_pool.h"
 #include "shared/settings.h"
 #include "shared/slots.h"
+#include "worker/openings.h"
 #include "worker/pool_tracker.h"
 
 /* An exhausted pool is healthy again after so many samples below capacity */
@@ -70,6 +71,8 @@ pmon_session_pool(int slot)
 								  pmon_slots[slot].application_name);
 	known->version = pmon_declared_version;
 	known->identity = identity;
+	if (known->pool >= 0)
+		pmon_note_arrival(known->pool, slot);
 	return known->pool;
 }
 
@@ -173,17 +176,32 @@ arrange_states(void)
 	}
 }
 
+/* Note when the pool was exhausted, and what proves how much of it is out. */
+static void
+note_evidence(PmonPoolState *state, int i, bool full, TimestampTz at)
+{
+	TimestampTz filled_at = pmon_filled_at(i);
+
+	state->opening = *pmon_pool_opening(i);
+	if (full)
+		state->last_exhausted_at = at;
+	else if (filled_at > state->last_exhausted_at)
+		state->last_exhausted_at = filled_at;
+}
+
 /* Update one pool's state.  Returns whether there is something to log. */
 static bool
-update_state(PmonPoolState *state, const PmonPool *pool, int connections,
-			 int checked_out, TimestampTz at)
+update_state(PmonPoolState *state, int i, int connections, int checked_out,
+			 TimestampTz at)
 {
+	const PmonPool *pool = &pmon_declared->pools[i];
 	bool		full = pmon_pool_status(pool, checked_out,
 										connections) == PMON_POOL_EXHAUSTED;
 
 	state->connections = connections;
 	state->checked_out = checked_out;
 	pmon_raise_peak(&state->peak_checked_out, checked_out, at);
+	note_evidence(state, i, full, at);
 
 	if (full)
 		state->samples_below = 0;
@@ -257,8 +275,8 @@ pmon_note_pools(const int *connections, const int *checked_out, TimestampTz at)
 	arrange_states();
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
-		changed[i] = update_state(&pmon_pool_states[i], &pmon_declared->pools[i],
-								  connections[i], checked_out[i], at);
+		changed[i] = update_state(&pmon_pool_states[i], i, connections[i],
+								  checked_out[i], at);
 		exhausted[i] = pmon_pool_states[i].exhausted;
 		ended[i] = note_ended(&pmon_pool_states[i], at);
 	}

@@ -32,6 +32,7 @@
 #include "shared/slots.h"
 #include "shared/status_array.h"
 #include "worker/history_writer.h"
+#include "worker/openings.h"
 #include "worker/pool_tracker.h"
 #include "worker/sampler.h"
 
@@ -61,6 +62,7 @@ pmon_sampler_init(void)
 	for (int i = 0; i < pmon->max_groups; i++)
 		application_index[i] = PMON_NONE;
 	pmon_pool_tracker_init();
+	pmon_openings_init();
 	pmon_history_writer_init();
 	pmon_incidents_init();
 }
@@ -96,6 +98,8 @@ count_session(int slot, PmonState state, bool with_pools)
 
 		if (pool >= 0)
 			pool_states[pool][state]++;
+		if (pool >= 0 && state == PMON_STATE_IDLE)
+			pmon_note_idle(pool, slot);
 	}
 }
 
@@ -206,18 +210,39 @@ apply_groups(void)
 	}
 }
 
+/* How many idle sessions of each pool are checked out all the same */
+static void
+find_held_idle(int *held_idle)
+{
+	int			connections[PMON_MAX_POOLS];
+	int			idle[PMON_MAX_POOLS];
+
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		int			figures[PMON_FIGURES];
+
+		get_figures(pool_states[i], figures);
+		connections[i] = figures[PMON_CONNECTIONS];
+		idle[i] = figures[PMON_IDLE];
+	}
+	pmon_finish_openings(connections, idle, held_idle);
+}
+
 /* Add the declared pools to the sample, and note how full they are. */
 static void
 apply_pools(void)
 {
 	int			connections[PMON_MAX_POOLS];
 	int			checked_out[PMON_MAX_POOLS];
+	int			held_idle[PMON_MAX_POOLS];
 
+	find_held_idle(held_idle);
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
 		PmonApplicationSample *pool = &sample.applications[sample.napplications];
 
 		get_figures(pool_states[i], pool->figures);
+		pool->figures[PMON_CHECKED_OUT] += held_idle[i];
 		connections[i] = pool->figures[PMON_CONNECTIONS];
 		checked_out[i] = pool->figures[PMON_CHECKED_OUT];
 		memset(pool_states[i], 0, sizeof(pool_states[i]));
@@ -262,6 +287,7 @@ pmon_take_sample(uint64 missed)
 	sample.ordinary_slots = pmon_ordinary_slots();
 	sample.rejected = pmon_all_rejected_ever();
 	sample.terminated = pg_atomic_read_u64(&pmon->terminated_ever);
+	pmon_begin_openings(sample.at);
 	count_sessions();
 
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);

@@ -51,7 +51,7 @@
 #define BAD_FILE		PMON_STATS_FILE ".bad"
 
 #define MAGIC			UINT64CONST(0x504D4F4E53544154) /* "PMONSTAT" */
-#define FORMAT			5
+#define FORMAT			6
 
 typedef struct FileHeader
 {
@@ -493,6 +493,7 @@ restore_pools(const PmonPoolState *saved)
 		pmon_pool_states[i].peak_checked_out = saved[i].peak_checked_out;
 		pmon_pool_states[i].ended_checked_out = saved[i].ended_checked_out;
 		pmon_pool_states[i].ended_noted = saved[i].ended_checked_out;
+		pmon_pool_states[i].last_exhausted_at = saved[i].last_exhausted_at;
 	}
 }
 

@@ -124,7 +124,7 @@ def sqlalchemy_pool():
     for connection in held[:8]:
         connection.connection.commit()
     equal(pool.checkedout(), 12, 'QueuePool: checked out without a transaction is checked out')
-    soon(lambda: ours('queue')[:3], (12, 8, 4), 'to the server it looks checked in')
+    soon(lambda: ours('queue')[:3], (12, 5, 7), 'to the server it looks checked in, but for what is beyond its size')
 
     more = [engine.connect() for _ in range(3)]
     for connection in held + more:

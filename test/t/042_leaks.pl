@@ -226,7 +226,9 @@ is($observer->query("SELECT string_agg(application_name, ' ') FROM (SELECT appli
 # by now if it were free
 becomes('held-1', 'idle, not returned');
 becomes('held-2', 'idle, not returned');
-is(leak('held-1', 'state, pool, query'), 'idle|closing|SELECT 1;', 'with what it ran last');
+is(leak('held-1', 'state, pool, query, checked_out, checked_out_evidence'), 'idle|closing|SELECT 1;|t|closes_idle', 'with what it ran last');
+is($observer->query("SELECT string_agg(pool || ' ' || checked_in || ' ' || checked_out_proven, ', ') FROM pool_monitor_pools WHERE pool IN ('closing', 'keeping')"),
+	'closing 0 2, keeping 1 0', 'its pool has it checked out; another one may keep it');
 $held[0]->query('SELECT 2');
 becomes('held-1', undef);
 becomes('kept-1', undef);

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # "grown" takes more applications later
-my $pools = 'steady: application=steady size=10 instances=2; full: application=full size=1 overflow=1;'
+my $pools = 'steady: application=steady size=10 instances=2; full: application=full size=1 overflow=1; outside: application=outside size=1 overflow=9;'
   . ' gone: application=nobody size=1; grown: size=5 application=';
 my $node = PoolMonitor::new_node('main', extension => 1, conf => <<CONF);
 max_connections = 60
@@ -60,6 +60,8 @@ $observer->query('SELECT pg_sleep(0.1)') while $observer->query('SELECT extract(
 my $seconds = $observer->query('SELECT 125 - (extract(epoch FROM clock_timestamp())::bigint % 60)');
 load('steady', "SELECT pg_sleep(0.05);\n", '-c', '10', '-R', '20', '-T', $seconds);
 load('mixed', "\\set r random(1, 10)\nSELECT pg_sleep(CASE WHEN :r <= 2 THEN 0.3 ELSE 0.03 END);\n", '-c', '16', '-R', '20', '-T', $seconds);
+load('outside', "SELECT pg_sleep(0.05);\n", '-c', '1', '-R', '10', '-T', $seconds);
+my @outside = map { PoolMonitor::session($node, appname => 'outside') } 1 .. 3;
 load('full', "SELECT pg_sleep(0.05);\n", '-c', '2', '-T', $seconds);
 load('leaky', "SELECT pg_sleep(0.033);\n", '-c', '8', '-R', '20', '-T', $seconds);
 
@@ -184,7 +186,8 @@ foreach my $row ([ 'steady', undef ], [ 'steady', 'steady' ], [ 'mixed', undef ]
 	within($rate, $n / 60, 0.03, "the arrival rate of $label");
 	within($hold, $mean, 0.05, "the hold time of $label");
 	within($load, $n * $mean / 60_000, 0.05, "the offered load of $label");
-	ok(abs($got_cv - $cv) < 0.1, "the variation of hold times of $label") || diag("got $got_cv, it was $cv");
+	# one transaction of a thousand that is kept waiting for 100 ms at its end makes 0.1
+	ok(abs($got_cv - $cv) < 0.25, "the variation of hold times of $label") || diag("got $got_cv, it was $cv");
 	# a client also waits for its answer to come
 	cmp_ok($hold, '<', 1.05 * $client_mean, "a connection of $label was held for no longer than its client thinks");
 }
@@ -230,6 +233,10 @@ is(sized('mixed', undef, 'total_load = offered_load'), 't', 'also where transact
 # Honest about too much and too little
 is(sized('full', 'full', 'saturated, peak_checked_out'), 't|2', 'a pool that is always full is saturated');
 like(sized('full', 'full', 'note'), qr/^saturated: demand that waited for a connection was not measured/, 'and the note says what that means');
+# Half a connection is busy and three are held, all the time
+is(sized('outside', 'outside', 'offered_load BETWEEN 2.9 AND 3.1, peak_checked_out, saturated'), 't|3|f', 'what is held outside of transactions is load');
+like(sized('outside', 'outside', 'note'), qr/^connections are held [56]\.\d times as long as their transactions/, 'and the note says how much');
+is(sized('outside', undef, 'offered_load < 1'), 't', 'for an application nothing proves it');
 is(sized('full', undef, 'saturated'), 'f', 'an application has no capacity to be saturated');
 like(sized('few', undef, 'transactions, note'), qr/^\d+\|few transactions: the estimate is rough$/, 'few transactions are noted');
 cmp_ok(sized('few', undef, 'transactions'), '<=', 12, 'as few as they are');

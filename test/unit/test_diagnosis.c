@@ -276,6 +276,11 @@ test_not_returned(void)
 	says(PMON_FINDING_LEAK_NOT_RETURNED, "at least 1 of them checked out still");
 	p->idle_aged = 15;
 	says(PMON_FINDING_LEAK_NOT_RETURNED, "at least 10 of them checked out still");
+	p->held_idle = 14;
+	says(PMON_FINDING_LEAK_NOT_RETURNED, "14 were checked out when it opened another");
+	p->checked_out = 15;
+	finds(PMON_FINDING_LEAK_NOT_RETURNED, PMON_CRITICAL, "one that is full of them is dead");
+	p->held_idle = p->checked_out = 0;
 	p->closes_idle = 600;
 	finds_not(PMON_FINDING_LEAK_NOT_RETURNED, "a pool that closes them later may have them");
 	p->closes_idle = PMON_UNKNOWN;
@@ -456,6 +461,10 @@ test_pools(void)
 	p->checked_out = p->connections = 10;
 	finds(PMON_FINDING_POOL_TOO_SMALL, PMON_NOTICE, "one that is full for now is told");
 	says(PMON_FINDING_POOL_TOO_SMALL, "There is no history yet");
+	p->held_idle = 4;
+	says(PMON_FINDING_POOL_TOO_SMALL, "At least 4 of them run nothing");
+	says(PMON_FINDING_POOL_TOO_SMALL, "Look first for code that keeps a connection");
+	p->held_idle = 0;
 	p->full_fraction = 0.29;
 	p->recommended = 12;
 	p->transactions = 5000;

@@ -54,6 +54,13 @@ main(void)
 	minute.checked_out = 0;
 	ok(near(pmon_minute_erlangs(&minute), 3 * sqrt(1.0 / 60)), "also where they saw nothing");
 
+	/* four are idle and checked out for all of it, besides */
+	minute.checked_out = 270;
+	minute.outside = 240;
+	minute.hold_sum = 33000;
+	ok(near(pmon_minute_outside(&minute), 4) && near(pmon_minute_erlangs(&minute), 4.55),
+	   "what is held outside of transactions is load as well");
+
 	minute = (PmonCountedMinute)
 	{
 		.length = 60000
