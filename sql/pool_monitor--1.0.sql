@@ -329,6 +329,8 @@ CREATE FUNCTION pool_monitor_sessions(
     OUT exempt text,
     OUT blocks integer,
     OUT blocked_by integer,
+    OUT query_id bigint,
+    OUT tags jsonb,
     OUT query text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME'
@@ -364,6 +366,8 @@ COMMENT ON COLUMN pool_monitor_sessions.terminates_at IS 'when pool_monitor will
 COMMENT ON COLUMN pool_monitor_sessions.exempt IS 'why pool_monitor will not end the session: superuser, own setting, exported snapshot, LISTEN, advisory lock, timeout 0, keep_idle or track_activities is off; waiting for terminate_above, or no worker: not for now';
 COMMENT ON COLUMN pool_monitor_sessions.blocks IS 'how many processes wait for this session: for its locks or behind it in a queue, directly or through others';
 COMMENT ON COLUMN pool_monitor_sessions.blocked_by IS 'process ID of the session that all of this one''s wait for a lock is due to, at the root of a chain of waits; 0: a prepared transaction; null: it does not wait';
+COMMENT ON COLUMN pool_monitor_sessions.query_id IS 'identifier of that statement, as compute_query_id gives one; null: none';
+COMMENT ON COLUMN pool_monitor_sessions.tags IS 'which code that statement comes from, as its comment tells: the keys of pool_monitor.tags; null: none of them';
 COMMENT ON COLUMN pool_monitor_sessions.query IS 'the current statement, or the last one if the session is not active';
 
 CREATE FUNCTION pool_monitor_leak_suspects()
@@ -402,6 +406,8 @@ COMMENT ON COLUMN pool_monitor_leaks.terminates_at IS 'when pool_monitor will en
 COMMENT ON COLUMN pool_monitor_leaks.exempt IS 'why pool_monitor will not end the session: superuser, own setting, exported snapshot, LISTEN, advisory lock, timeout 0, keep_idle or track_activities is off; waiting for terminate_above, or no worker: not for now';
 COMMENT ON COLUMN pool_monitor_leaks.blocks IS 'how many processes wait for this session: for its locks or behind it in a queue, directly or through others';
 COMMENT ON COLUMN pool_monitor_leaks.blocked_by IS 'process ID of the session that all of this one''s wait for a lock is due to, at the root of a chain of waits; 0: a prepared transaction; null: it does not wait';
+COMMENT ON COLUMN pool_monitor_leaks.query_id IS 'identifier of that statement, as compute_query_id gives one; null: none';
+COMMENT ON COLUMN pool_monitor_leaks.tags IS 'which code that statement comes from, as its comment tells: the keys of pool_monitor.tags; null: none of them';
 COMMENT ON COLUMN pool_monitor_leaks.query IS 'the current statement, or the last one if the session is not active';
 
 CREATE FUNCTION pool_monitor_prepared_blocks(
@@ -658,6 +664,29 @@ COMMENT ON FUNCTION pool_monitor_chart(text, interval) IS
 REVOKE ALL ON FUNCTION pool_monitor_chart(text, interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pool_monitor_chart(text, interval) TO pg_read_all_stats;
 
+CREATE FUNCTION pool_monitor_holds(
+    since timestamptz DEFAULT pg_catalog.now() - interval '1 hour',
+    until timestamptz DEFAULT pg_catalog.now(),
+    OUT datname text,
+    OUT usename text,
+    OUT application_name text,
+    OUT tags jsonb,
+    OUT query_id bigint,
+    OUT state text,
+    OUT wait_event_type text,
+    OUT wait_event text,
+    OUT connections_avg double precision,
+    OUT share double precision,
+    OUT longest interval,
+    OUT query text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION pool_monitor_holds(timestamptz, timestamptz) IS
+'what held connections, by whole minutes: who, which code as the comments of its statements tell (pool_monitor.tags), which statement, and what it waited for; connections_avg is how many it held at once on average, share its part of all connection time; those that held most first';
+REVOKE ALL ON FUNCTION pool_monitor_holds(timestamptz, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pool_monitor_holds(timestamptz, timestamptz) TO pg_read_all_stats;
+
 CREATE FUNCTION pool_monitor_incidents(
     OUT incident bigint,
     OUT started_at timestamptz,
@@ -707,6 +736,7 @@ CREATE FUNCTION pool_monitor_incident_holders(
     OUT blocks integer,
     OUT blocked_by integer,
     OUT query_id bigint,
+    OUT tags jsonb,
     OUT query text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME'

@@ -262,6 +262,15 @@ PmonFindSetting(const char *name)
 #define PmonWaitEvent(name)		PG_WAIT_EXTENSION
 #endif
 
+/* Does an event have a number that a library was given by the running server? */
+#if PG_VERSION_NUM >= 170000
+#define PmonIsCustomWaitEvent(info) \
+	((((info) & 0xFF000000U) == PG_WAIT_EXTENSION && ((info) & 0xFFFFU) != 0) || \
+	 ((info) & 0xFF000000U) == PG_WAIT_INJECTIONPOINT)
+#else
+#define PmonIsCustomWaitEvent(info)	false
+#endif
+
 /* Intervals are infinite from 17 on */
 #ifndef INTERVAL_NOT_FINITE
 #define INTERVAL_NOT_FINITE(interval)	false

@@ -21,11 +21,13 @@
  *		live_sessions		one reading of the sessions, and what follows
  *		history_reader		what is kept of the past
  *		load_reader			the load out of it
+ *		holds_reader		which code held connections, added up
  *		openmetrics			the text format of the metrics
  *		series_groups		groups as they are exposed to Prometheus
  *		sizing_input		what the formula for a pool's size is given
  *		usage_facts			how connections are, and were, used
  *		diagnosis_facts		all that a diagnosis is made from
+ *		tags				tags of statements as SQL shows them
  *		sparkline			a line of blocks
  *
  * worker/, in the background worker; allocates once and never raises:
@@ -33,6 +35,7 @@
  *		sampler				one sample
  *		history_writer		what of it is kept
  *		pool_tracker		how full the pools are
+ *		hold_account		what holds connections, counted by the minute
  *		openings			when they opened connections, and what that proves
  *		terminator			ends sessions by policy
  *		stats_file			saving and restoring; also at shutdown
@@ -58,6 +61,7 @@
  *		reset				forgetting what was counted
  *		rejections			logins that were refused
  *		ring, history		memory for the past
+ *		holds				what is kept of which code held connections
  *		session_snapshot	what all sessions were doing at one moment
  *		start_snapshot		the same, taken by the login that is refused
  *		holders				who held the connections then
@@ -75,6 +79,7 @@
  *		hold_histogram		buckets and percentiles of hold times
  *		pools, pools_parser	declared pools
  *		checked_out			what proves that a connection is checked out
+ *		sql_tags			what a statement's comment says of its code
  *		long_holds			few long transactions apart from the many
  *		load				the load of a minute
  *		sizing				how large a pool should be
@@ -98,6 +103,7 @@
 #include "shared/group_snapshot.h"
 #include "shared/groups.h"
 #include "shared/history.h"
+#include "shared/holds.h"
 #include "shared/incidents.h"
 #include "shared/pool_states.h"
 #include "shared/rejections.h"
@@ -194,6 +200,7 @@ _PG_init(void)
 	pmon_request_rejections();
 	pmon_request_start_snapshot();
 	pmon_request_history();
+	pmon_request_holds();
 	pmon_request_incidents();
 	pmon_request_terminations();
 	pmon_request_shared_state(memory_is_new);

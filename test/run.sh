@@ -184,7 +184,7 @@ run_all()
 	suite pgTAP test/pgtap run_pgtap test/pgtap/*.sql
 	if [ "$mode" != quick ]; then
 		suite TAP test/t run_tap test/t/*.pl
-		[ "$mode" != version ] || rm -f test/integration/{promtool.sh,sizing_sqlalchemy.py,diagnosis/load.py}
+		[ "$mode" != version ] || rm -f test/integration/{promtool.sh,sizing_sqlalchemy.py,checked_out.py,diagnosis/load.py}
 		suite integration test/integration run_integration test/integration/*.sh test/integration/*.py
 	fi
 }

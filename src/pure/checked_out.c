@@ -32,12 +32,6 @@ pmon_pool_opens_on_demand(const PmonPool *pool)
 }
 
 bool
-pmon_pool_proves_by_age(const PmonPool *pool)
-{
-	return pmon_pool_opens_on_demand(pool) || pool->closes_idle > 0;
-}
-
-bool
 pmon_opening_holds(const PmonPool *pool, const PmonOpening *opening,
 				   int connections, TimestampTz now)
 {

@@ -83,9 +83,6 @@ typedef struct PmonPoolUse
  */
 extern bool pmon_pool_opens_on_demand(const PmonPool *pool);
 
-/* Can it tell something since when a session of the pool is idle? */
-extern bool pmon_pool_proves_by_age(const PmonPool *pool);
-
 /* Does an opening prove anything at that time, with so many sessions? */
 extern bool pmon_opening_holds(const PmonPool *pool, const PmonOpening *opening,
 							   int connections, TimestampTz now);

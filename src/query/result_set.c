@@ -20,6 +20,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inet.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -95,6 +96,12 @@ pmon_put_foreign_text(PmonRow *row, const char *value)
 	copy = palloc0(length + 1);
 	pmon_copy_foreign_text(copy, value, length);
 	pmon_put_text(row, copy);
+}
+
+void
+pmon_put_json(PmonRow *row, const char *json)
+{
+	put(row, DirectFunctionCall1(jsonb_in, CStringGetDatum(json)), false);
 }
 
 void

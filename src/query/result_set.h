@@ -31,6 +31,7 @@ typedef struct PmonRow
 extern void pmon_put_null(PmonRow *row);
 extern void pmon_put_nulls(PmonRow *row, int n);
 extern void pmon_put_text(PmonRow *row, const char *value);
+extern void pmon_put_json(PmonRow *row, const char *json);	/* as jsonb */
 extern void pmon_put_bool(PmonRow *row, bool value);
 extern void pmon_put_int(PmonRow *row, int value);
 extern void pmon_put_bigint(PmonRow *row, int64 value);

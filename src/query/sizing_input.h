@@ -29,8 +29,8 @@ typedef struct PmonSizedLoad
 	double		total_load;		/* erlangs, in the busiest minute of all */
 
 	/*
-	 * How many times as long as their transactions connections were held, in that
-	 * minute; 1 where nothing says that it was longer
+	 * How many times as long as their transactions connections were held, in
+	 * that minute; 1 where nothing says that it was longer
 	 */
 	double		held_times;
 

@@ -15,6 +15,7 @@
 #include "utils/acl.h"
 
 #include "query/result_set.h"
+#include "query/tags.h"
 #include "shared/group_snapshot.h"
 #include "shared/incidents.h"
 #include "shared/rejections.h"
@@ -78,7 +79,7 @@ put_holder_session(PmonRow *row, const PmonHolders *holders,
 
 	if (holder->session == PMON_NONE)
 	{
-		pmon_put_nulls(row, 7);
+		pmon_put_nulls(row, 8);
 		return;
 	}
 	session = &holders->sessions[holder->session];
@@ -90,6 +91,7 @@ put_holder_session(PmonRow *row, const PmonHolders *holders,
 						 session->blocked_by);
 	pmon_put_bigint_or_null(row, may_read && session->query_id != 0,
 							(int64) session->query_id);
+	pmon_put_tags(row, session->tags, strnlen(session->tags, PMON_TAGS_LEN - 1));
 	pmon_put_foreign_text(row, may_read && session->statement[0] != '\0' ?
 						  session->statement : NULL);
 }

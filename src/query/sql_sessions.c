@@ -18,6 +18,7 @@
 
 #include "query/live_sessions.h"
 #include "query/result_set.h"
+#include "query/tags.h"
 #include "shared/current_policy.h"
 #include "shared/settings.h"
 #include "shared/shared_state.h"
@@ -27,7 +28,7 @@ PG_FUNCTION_INFO_V1(pool_monitor_leak_suspects);
 PG_FUNCTION_INFO_V1(pool_monitor_prepared_blocks);
 
 /* The columns that only who may read a session sees */
-#define PRIVATE_COLUMNS		23
+#define PRIVATE_COLUMNS		25
 
 /* What everybody may see of everybody's sessions */
 static void
@@ -87,6 +88,8 @@ put_private_columns(PmonRow *row, const PmonSession *session, PmonLive *live,
 	pmon_put_int(row, blocking.blocks);
 	pmon_put_int_or_null(row, blocking.blocked_by != PMON_BLOCKED_BY_NOBODY,
 						 blocking.blocked_by);
+	pmon_put_bigint_or_null(row, session->query_id != 0, (int64) session->query_id);
+	pmon_put_statement_tags(row, query);
 	pmon_put_text(row, query);
 }
 

@@ -298,6 +298,7 @@ add_sessions(PmonHolders *holders)
 		copy_name(session->wait_event_type,
 				  pgstat_get_wait_event_type(wait_event_info), PMON_WAIT_TYPE_BYTES);
 		copy_name(session->wait_event, pgstat_get_wait_event(wait_event_info), NAMEDATALEN);
+		memcpy(session->tags, from->seen->tags, PMON_TAGS_LEN);
 		memcpy(session->statement, from->seen->statement, PMON_STATEMENT_BYTES);
 		session->statement[PMON_STATEMENT_BYTES - 1] = '\0';
 		pmon_drop_half_character(session->statement, PMON_STATEMENT_BYTES);

@@ -38,6 +38,7 @@ typedef struct PmonHolderSession
 	uint64		query_id;		/* 0: none */
 	char		wait_event_type[PMON_WAIT_TYPE_BYTES];	/* empty: none */
 	char		wait_event[NAMEDATALEN];
+	char		tags[PMON_TAGS_LEN];	/* see sql_tags.h */
 	char		statement[PMON_STATEMENT_BYTES];
 } PmonHolderSession;
 

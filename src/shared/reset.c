@@ -14,6 +14,7 @@
 
 #include "shared/groups.h"
 #include "shared/history.h"
+#include "shared/holds.h"
 #include "shared/incidents.h"
 #include "shared/pool_states.h"
 #include "shared/rejections.h"
@@ -48,6 +49,7 @@ pmon_reset_all(TimestampTz now)
 	reset_counters(NULL, now);
 	pmon_ring_forget(pmon_sample_ring);
 	pmon_ring_forget(pmon_minute_ring);
+	pmon_ring_forget(pmon_hold_ring);
 	pmon_reset_incidents();
 	pmon_reset_terminations();
 }

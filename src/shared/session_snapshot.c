@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "shared/session_snapshot.h"
+#include "shared/settings.h"
 
 Size
 pmon_session_snapshot_size(void)
@@ -25,18 +26,25 @@ void
 pmon_see_session(PmonSessionSnapshot *snapshot, int slot)
 {
 	PmonSeenSession *seen = &snapshot->sessions[slot];
+	char		ends[PMON_TAGS_LOOK * 2];
+	int			length;
 
 	seen->wait_event_info = 0;
 	seen->query_id = 0;
 	seen->statement[0] = '\0';
+	seen->tags[0] = '\0';
 	if (pmon_is_my_slot(slot) ||
 		!pmon_read_session(slot, &seen->session) || !PmonIsSession(&seen->session))
 	{
 		seen->session.pid = 0;
 		return;
 	}
-	pmon_copy_statement(slot, seen->session.pid, seen->statement,
-						sizeof(seen->statement), &seen->query_id);
+	length = pmon_copy_statement_ends(slot, seen->session.pid, ends, sizeof(ends),
+									  &seen->query_id);
+	pmon_statement_tags(&pmon_tag_keys, ends, length, seen->tags);
+	length = Min(length, PMON_STATEMENT_BYTES - 1);
+	memcpy(seen->statement, ends, length);
+	seen->statement[length] = '\0';
 }
 
 void

@@ -13,6 +13,7 @@
 #ifndef PMON_SESSION_SNAPSHOT_H
 #define PMON_SESSION_SNAPSHOT_H
 
+#include "pure/sql_tags.h"
 #include "shared/status_array.h"
 
 /* The bytes of a statement that are kept, with the terminator */
@@ -24,6 +25,7 @@ typedef struct PmonSeenSession
 	PmonSession session;		/* pid 0: none in this place */
 	uint32		wait_event_info;
 	uint64		query_id;		/* 0: none */
+	char		tags[PMON_TAGS_LEN];	/* of the statement */
 	char		statement[PMON_STATEMENT_BYTES];	/* may end within a
 													 * character */
 } PmonSeenSession;

@@ -20,6 +20,8 @@
 int			pmon_sample_interval = 1000;
 int			pmon_max_groups = 2000;
 int			pmon_history_size = 16 * 1024;
+int			pmon_max_holds = 1000;
+int			pmon_holds_size = 8 * 1024;
 bool		pmon_track_transactions = true;
 int			pmon_warning_threshold = 80;
 int			pmon_critical_threshold = 95;
@@ -38,6 +40,45 @@ static char *pools_string = NULL;
 static const PmonPools no_pools = {0};
 const PmonPools *pmon_declared = &no_pools;
 uint32		pmon_declared_version = 0;
+
+static char *tags_string = NULL;
+PmonTagKeys pmon_tag_keys = {0};
+uint32		pmon_tag_keys_version = 0;
+
+/* Refuse a list of keys that can not be read, and say where it is wrong. */
+static bool
+check_tags(char **newval, void **extra, GucSource source)
+{
+	PmonTagKeys *keys = PmonGucMalloc(sizeof(PmonTagKeys));
+	int			mistake;
+
+	if (keys == NULL)
+	{
+		GUC_check_errcode(ERRCODE_OUT_OF_MEMORY);
+		GUC_check_errmsg("out of memory");
+		return false;
+	}
+	if (pmon_parse_tag_keys(*newval, keys, &mistake))
+	{
+		*extra = keys;
+		return true;
+	}
+
+	PmonGucFree(keys);
+	GUC_check_errdetail("At position %d: expected at most %d different keys of at most %d letters, digits, \"_\", \"-\" and \".\", separated by commas.",
+						mistake + 1, PMON_MAX_TAG_KEYS, PMON_TAG_KEY_LEN - 1);
+	return false;
+}
+
+static void
+assign_tags(const char *newval, void *extra)
+{
+	if (extra != NULL)
+		pmon_tag_keys = *(PmonTagKeys *) extra;
+	else
+		pmon_tag_keys.n = 0;
+	pmon_tag_keys_version++;
+}
 
 /* Refuse pools that can not be read, and say where they are wrong. */
 static bool
@@ -186,12 +227,39 @@ define_memory_settings(void)
 							PGC_POSTMASTER,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.max_holds",
+							"Sets the maximum number of different holds of connections that are told apart in a minute.",
+							"0 turns off that holds are counted.",
+							&pmon_max_holds,
+							1000, 0, 100000,
+							PGC_POSTMASTER,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.holds_size",
+							"Sets the amount of memory for the history of holds.",
+							NULL,
+							&pmon_holds_size,
+							8 * 1024, 256, 1024 * 1024,
+							PGC_POSTMASTER,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
 }
 
 /* What the sampler and the sessions do. */
 static void
 define_sampling_settings(void)
 {
+	DefineCustomStringVariable("pool_monitor.tags",
+							   "Sets the keys that are read from the comments of statements, to tell which code holds connections.",
+							   "A list, separated by commas. An empty one reads none.",
+							   &tags_string,
+							   "application, controller, action, route, job, task",
+							   PGC_SIGHUP,
+							   0,
+							   check_tags, assign_tags, NULL);
+
 	DefineCustomIntVariable("pool_monitor.sample_interval",
 							"Sets the time between two samples of all sessions.",
 							NULL,

@@ -13,10 +13,13 @@
 #define PMON_SETTINGS_H
 
 #include "pure/pools.h"
+#include "pure/sql_tags.h"
 
 extern int	pmon_sample_interval;	/* ms */
 extern int	pmon_max_groups;
 extern int	pmon_history_size;	/* kB */
+extern int	pmon_max_holds;		/* 0: none are counted */
+extern int	pmon_holds_size;	/* kB */
 extern bool pmon_track_transactions;
 extern int	pmon_warning_threshold; /* percent */
 extern int	pmon_critical_threshold;	/* percent */
@@ -37,6 +40,10 @@ extern int	pmon_save_interval; /* s */
  */
 extern const PmonPools *pmon_declared;
 extern uint32 pmon_declared_version;
+
+/* The keys of tags, and a number that changes whenever they do */
+extern PmonTagKeys pmon_tag_keys;
+extern uint32 pmon_tag_keys_version;
 
 /*
  * Define the settings and reserve their prefix.  Settings that size shared

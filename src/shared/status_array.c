@@ -30,6 +30,9 @@
 /* An update takes well under a microsecond unless its process is stopped */
 #define READ_ATTEMPTS	100
 
+/* As much of a statement is searched for its end. */
+#define MAX_STATEMENT_SEARCHED	(16 * 1024)
+
 static PmonState
 translate_state(BackendState state)
 {
@@ -199,6 +202,7 @@ pmon_read_session(int slot, PmonSession *session)
 		session->xact_start = entry->st_xact_start_timestamp;
 		session->query_start = entry->st_activity_start_timestamp;
 		session->state_change = entry->st_state_start_timestamp;
+		session->query_id = (uint64) entry->st_query_id;
 		client_addr = unvolatize(PgBackendStatus *, entry)->st_clientaddr;
 		memcpy(session->application_name, entry->st_appname, NAMEDATALEN);
 
@@ -246,6 +250,35 @@ pmon_read_idle_state(int slot, PmonIdleState *session)
 	} while (!read_is_complete(before, after, &attempts));
 
 	session->application_name[NAMEDATALEN - 1] = '\0';
+	return true;
+}
+
+bool
+pmon_read_held_state(int slot, PmonHeldState *session)
+{
+	volatile PgBackendStatus *entry = entry_at(slot);
+	int			attempts = READ_ATTEMPTS;
+	int			before;
+	int			after;
+
+	do
+	{
+		pgstat_begin_read_activity(entry, before);
+
+		session->pid = entry->st_procpid;
+		if (session->pid <= 0)
+			return false;
+		session->databaseid = entry->st_databaseid;
+		session->userid = entry->st_userid;
+		session->query_id = (uint64) entry->st_query_id;
+		session->backend_start = entry->st_proc_start_timestamp;
+		session->xact_start = entry->st_xact_start_timestamp;
+		session->query_start = entry->st_activity_start_timestamp;
+		session->state_change = entry->st_state_start_timestamp;
+
+		pgstat_end_read_activity(entry, after);
+	} while (!read_is_complete(before, after, &attempts));
+
 	return true;
 }
 
@@ -341,6 +374,44 @@ pmon_copy_statement(int slot, int pid, char *copy, int size, uint64 *query_id)
 
 		pgstat_end_read_activity(entry, after);
 	} while (!read_is_complete(before, after, &attempts));
+}
+
+int
+pmon_copy_statement_ends(int slot, int pid, char *copy, int size, uint64 *query_id)
+{
+	volatile PgBackendStatus *entry = entry_at(slot);
+	int			most = Min(pgstat_track_activity_query_size, MAX_STATEMENT_SEARCHED) - 1;
+	int			half = size / 2;
+	int			attempts = READ_ATTEMPTS;
+	int			before;
+	int			after;
+	int			length;
+
+	do
+	{
+		const char *statement = entry->st_activity_raw;
+
+		pgstat_begin_read_activity(entry, before);
+
+		length = 0;
+		*query_id = 0;
+		if (entry->st_procpid == pid)
+		{
+			length = (int) strnlen(statement, most);
+			*query_id = (uint64) entry->st_query_id;
+		}
+		if (length <= size)
+			memcpy(copy, statement, length);
+		else
+		{
+			memcpy(copy, statement, half);
+			memcpy(copy + half, statement + length - half, half);
+		}
+
+		pgstat_end_read_activity(entry, after);
+	} while (!read_is_complete(before, after, &attempts));
+
+	return Min(length, size);
 }
 
 static void

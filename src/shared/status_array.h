@@ -38,6 +38,7 @@ typedef struct PmonSession
 	TimestampTz state_change;
 	PmonClient	client_addr;
 	int			client_port;	/* -1: Unix socket */
+	uint64		query_id;		/* 0: none */
 	char		application_name[NAMEDATALEN];
 } PmonSession;
 
@@ -50,6 +51,19 @@ typedef struct PmonIdleState
 	TimestampTz state_change;
 	char		application_name[NAMEDATALEN];
 } PmonIdleState;
+
+/* What a session that is checked out does, or did last */
+typedef struct PmonHeldState
+{
+	int			pid;
+	Oid			databaseid;
+	Oid			userid;
+	uint64		query_id;		/* 0: none */
+	TimestampTz backend_start;
+	TimestampTz xact_start;
+	TimestampTz query_start;
+	TimestampTz state_change;
+} PmonHeldState;
 
 /* What PGPROC knows of a backend; advisory, since it is read without a lock */
 typedef struct PmonProcState
@@ -89,6 +103,7 @@ extern bool pmon_is_my_slot(int slot);
  */
 extern bool pmon_read_session(int slot, PmonSession *session);
 extern bool pmon_read_idle_state(int slot, PmonIdleState *session);
+extern bool pmon_read_held_state(int slot, PmonHeldState *session);
 
 /*
  * Read the states of the sessions in 64 places, from first on: states gets an
@@ -118,6 +133,14 @@ extern char *pmon_read_query(int slot, int pid);
  */
 extern void pmon_copy_statement(int slot, int pid, char *copy, int size,
 								uint64 *query_id);
+
+/*
+ * The start and the end of that text, of half of size bytes each, or all of it where
+ * that is no more.  Of a text of more than 16 kB, its end is not looked for.
+ * Returns how many bytes there are; and the query ID, as above.
+ */
+extern int	pmon_copy_statement_ends(int slot, int pid, char *copy, int size,
+									 uint64 *query_id);
 
 /*
  * What the PGPROCs know, one element for each of pmon_status_slots(),

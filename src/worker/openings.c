@@ -11,9 +11,9 @@
  * makes all that was proven before doubtful: the pool had a free connection to
  * close, or replaces one that was old.
  *
- * Idle sessions of pools that may prove something are noted while they are counted,
- * and looked at again when the sample knows what has come and gone; of pools that
- * prove nothing at the moment, not even that.
+ * Idle sessions of pools that prove something are noted while they are counted, and
+ * looked at again when the sample knows what has come and gone; of pools that prove
+ * nothing at the moment, not even that.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,9 @@
 #include "shared/settings.h"
 #include "shared/slots.h"
 #include "shared/status_array.h"
+#include "worker/hold_account.h"
 #include "worker/openings.h"
+#include "worker/pool_tracker.h"
 
 /* The most addresses of a pool's sessions that are told apart */
 #define MAX_ADDRESSES		64
@@ -43,6 +45,12 @@ typedef struct PoolOpenings
 	TimestampTz filled_at;		/* by an opening since the last sample */
 	PmonPoolUse use;
 } PoolOpenings;
+
+/*
+ * Pools of which a look at idle sessions tells something.  Where an opening is new,
+ * that is known only when the sample has seen all sessions.
+ */
+static bool wanted[PMON_MAX_POOLS];
 
 typedef struct IdleSlot
 {
@@ -88,7 +96,7 @@ pmon_note_arrival(int pool, int slot)
 void
 pmon_note_idle(int pool, int slot)
 {
-	if (!pmon_pool_proves_by_age(&pmon_declared->pools[pool]))
+	if (!wanted[pool])
 		return;
 	idle_slots[nidle].pool = pool;
 	idle_slots[nidle++].slot = slot;
@@ -153,13 +161,64 @@ count_addresses(int pool)
 
 /* Take an opening back that proves nothing, or of nobody knows which sessions. */
 static void
-check_opening(PoolOpenings *known, int i, int connections)
+check_opening(PoolOpenings *known, const PmonPool *pool, int connections)
+{
+	if (!pmon_opening_holds(pool, &known->opening, connections, sampled_at))
+		known->opening.opened_at = 0;
+}
+
+static void
+check_instances(PoolOpenings *known, int i)
 {
 	const PmonPool *pool = &pmon_declared->pools[i];
 
-	if (!pmon_opening_holds(pool, &known->opening, connections, sampled_at) ||
-		(pool->instances > 1 && count_addresses(i) < pool->instances))
+	if (pool->instances > 1 && known->opening.opened_at != 0 &&
+		count_addresses(i) < pool->instances)
 		known->opening.opened_at = 0;
+}
+
+static bool
+tells_something(int i)
+{
+	return pmon_declared->pools[i].closes_idle > 0 || pools[i].opening.opened_at != 0;
+}
+
+/* Note the idle sessions of pools that were not wanted when they were counted. */
+static void
+note_missing_idle(const bool *missing)
+{
+	for (int slot = 0; slot < pmon->max_backends; slot++)
+	{
+		PmonIdleState session;
+		int			pool;
+
+		if ((pg_atomic_read_u64(&pmon_live[slot / 64]) >> (slot % 64) & 1) == 0 ||
+			PmonGetMembership(slot).group == PMON_NONE)
+			continue;
+		pool = pmon_session_pool(slot);
+		if (pool >= 0 && missing[pool] && pmon_read_idle_state(slot, &session) &&
+			session.state == PMON_STATE_IDLE && nidle < pmon->max_backends)
+			pmon_note_idle(pool, slot);
+	}
+}
+
+/* Decide of which pools the idle sessions are wanted, from now on. */
+static void
+choose_wanted(void)
+{
+	bool		missing[PMON_MAX_POOLS] = {0};
+	bool		any = false;
+
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		bool		now = tells_something(i);
+
+		missing[i] = now && !wanted[i];
+		any |= missing[i];
+		wanted[i] = now;
+	}
+	if (any)
+		note_missing_idle(missing);
 }
 
 /* Look since when the sessions are idle, of pools where that tells anything. */
@@ -173,13 +232,17 @@ look_at_idle(void)
 		const PmonPool *pool = &pmon_declared->pools[idle_slots[i].pool];
 		const PmonOpening *opening =
 		known->opening.opened_at != 0 ? &known->opening : NULL;
+		PmonProof	proof;
 
 		if (opening == NULL && pool->closes_idle <= 0)
 			continue;
-		known->use.proofs[pmon_prove(pool, opening, PMON_STATE_IDLE,
-									 pmon_read_state_change(slot),
-									 &pmon_slots[slot].client_addr,
-									 sampled_at)]++;
+		proof = pmon_prove(pool, opening, PMON_STATE_IDLE,
+						   pmon_read_state_change(slot),
+						   &pmon_slots[slot].client_addr, sampled_at);
+		known->use.proofs[proof]++;
+		if (proof == PMON_PROOF_OPENED ||
+			(proof == PMON_PROOF_CLOSES_IDLE && pool->min_idle == 0))
+			pmon_count_hold(slot, PMON_STATE_IDLE);
 	}
 }
 
@@ -195,10 +258,13 @@ pmon_finish_openings(const int *connections, const int *idle, int *held_idle)
 			start_anew(&pools[i], connections[i]);
 		else
 			follow(&pools[i], &pmon_declared->pools[i], connections[i]);
-		check_opening(&pools[i], i, connections[i]);
+		check_opening(&pools[i], &pmon_declared->pools[i], connections[i]);
 		pools[i].use.connections = connections[i];
 		pools[i].use.idle = idle[i];
 	}
+	choose_wanted();
+	for (int i = 0; i < pmon_declared->npools; i++)
+		check_instances(&pools[i], i);
 	look_at_idle();
 	for (int i = 0; i < pmon_declared->npools; i++)
 		held_idle[i] = pmon_pool_held_idle(&pmon_declared->pools[i], &pools[i].use);

@@ -32,6 +32,7 @@
 #include "shared/slots.h"
 #include "shared/status_array.h"
 #include "worker/history_writer.h"
+#include "worker/hold_account.h"
 #include "worker/openings.h"
 #include "worker/pool_tracker.h"
 #include "worker/sampler.h"
@@ -63,6 +64,7 @@ pmon_sampler_init(void)
 		application_index[i] = PMON_NONE;
 	pmon_pool_tracker_init();
 	pmon_openings_init();
+	pmon_hold_account_init();
 	pmon_history_writer_init();
 	pmon_incidents_init();
 }
@@ -89,6 +91,8 @@ count_session(int slot, PmonState state, bool with_pools)
 	}
 	group->states[state]++;
 
+	if (PmonIsCheckedOut(state))
+		pmon_count_hold(slot, state);
 	if (state == PMON_STATE_ACTIVE)
 		pmon_watch_for_client_wait(slot);
 
@@ -288,6 +292,7 @@ pmon_take_sample(uint64 missed)
 	sample.rejected = pmon_all_rejected_ever();
 	sample.terminated = pg_atomic_read_u64(&pmon->terminated_ever);
 	pmon_begin_openings(sample.at);
+	pmon_begin_holds(sample.at);
 	count_sessions();
 
 	LWLockAcquire(PmonLock(), LW_EXCLUSIVE);

@@ -13,7 +13,7 @@
  *						groups, packed, in the groups' order
  *		PmonIncident[], PmonTermination[]
  *		samples, minutes
- *						the records of the two rings, the oldest first
+ *						the records of the three rings, the oldest first
  *		pg_crc32c		of all before it
  *
  * It is written under another name, and renamed when it is durable, so a
@@ -41,6 +41,7 @@
 #include "shared/group_snapshot.h"
 #include "shared/groups.h"
 #include "shared/history.h"
+#include "shared/holds.h"
 #include "shared/incidents.h"
 #include "shared/pool_states.h"
 #include "shared/rejections.h"
@@ -87,6 +88,7 @@ typedef struct FileHeader
 	uint64		octaves;		/* of all groups */
 	uint64		sample_bytes;
 	uint64		minute_bytes;
+	uint64		hold_bytes;
 } FileHeader;
 
 /* The bytes of the buckets in an octave */
@@ -242,6 +244,7 @@ write_contents(Writer *writer)
 	header.terminations = nterminations;
 	header.sample_bytes = ring_bytes(pmon_sample_ring);
 	header.minute_bytes = ring_bytes(pmon_minute_ring);
+	header.hold_bytes = ring_bytes(pmon_hold_ring);
 
 	INIT_CRC32C(writer->crc);
 	put(writer, &header, sizeof(header));
@@ -257,6 +260,7 @@ write_contents(Writer *writer)
 	put(writer, terminations, sizeof(PmonTermination) * header.terminations);
 	put_ring(writer, pmon_sample_ring, header.sample_bytes);
 	put_ring(writer, pmon_minute_ring, header.minute_bytes);
+	put_ring(writer, pmon_hold_ring, header.hold_bytes);
 
 	crc = writer->crc;
 	FIN_CRC32C(crc);
@@ -450,9 +454,11 @@ check_file(const char *data, uint64 size)
 	length += (uint64) header->incidents * sizeof(PmonIncident);
 	length += (uint64) header->terminations * sizeof(PmonTermination);
 	if (header->octaves > size || header->sample_bytes > size ||
-		header->minute_bytes > size ||
+		header->minute_bytes > size || header->hold_bytes > size ||
 		header->sample_bytes % 8 != 0 || header->minute_bytes % 8 != 0 ||
-		length + header->sample_bytes + header->minute_bytes + sizeof(crc) != size)
+		header->hold_bytes % 8 != 0 ||
+		length + header->sample_bytes + header->minute_bytes +
+		header->hold_bytes + sizeof(crc) != size)
 		return "has an incorrect length";
 	if (!check_octaves(header, (const PmonGroup *) (data + groups_at)))
 		return "has hold times that can not be";
@@ -565,6 +571,7 @@ check_holder_session(const PmonHolderSession *session)
 		session->blocked_by >= PMON_BLOCKED_BY_NOBODY &&
 		is_terminated(session->wait_event_type, PMON_WAIT_TYPE_BYTES) &&
 		is_terminated(session->wait_event, NAMEDATALEN) &&
+		is_terminated(session->tags, PMON_TAGS_LEN) &&
 		is_terminated(session->statement, PMON_STATEMENT_BYTES);
 }
 
@@ -666,6 +673,8 @@ restore_contents(const char *data, uint64 size)
 				 header->sample_bytes);
 	restore_ring(pmon_minute_ring, take(&reader, header->minute_bytes),
 				 header->minute_bytes);
+	restore_ring(pmon_hold_ring, take(&reader, header->hold_bytes),
+				 header->hold_bytes);
 }
 
 /* Keep a file that can not be used, under another name. */

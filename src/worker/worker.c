@@ -35,6 +35,7 @@
 #include "shared/shared_state.h"
 #include "shared/status_array.h"
 #include "worker/history_writer.h"
+#include "worker/hold_account.h"
 #include "worker/sampler.h"
 #include "worker/stats_file.h"
 #include "worker/terminator.h"
@@ -117,6 +118,7 @@ worker_exit(int code, Datum arg)
 	LWLockReleaseAll();
 	pmon_withdraw_requests();
 	pmon_flush_history();
+	pmon_flush_holds();
 	announce(0);
 }
 

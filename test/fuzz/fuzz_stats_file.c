@@ -1,4 +1,4 @@
-/* links: shared/ring.c shared/history.c query/history_reader.c shared/hold_counters.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c pure/long_holds.c shared/shared_state.c shared/slots.c shared/pool_states.c */
+/* links: shared/ring.c shared/history.c shared/holds.c query/history_reader.c query/holds_reader.c shared/hold_counters.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c pure/long_holds.c shared/shared_state.c shared/slots.c shared/pool_states.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_stats_file.c
@@ -31,6 +31,7 @@
 #include "utils/memutils.h"
 
 #include "query/history_reader.h"
+#include "query/holds_reader.h"
 #include "fuzz.h"
 #include "fakes/hash_tables.h"
 #include "fakes/locks.h"
@@ -65,6 +66,7 @@ static int	memory_unlink(const char *name);
 /* As in settings.c */
 int			pmon_max_groups = MAX_GROUPS;
 int			pmon_history_size = HISTORY_SIZE;
+int			pmon_holds_size = HISTORY_SIZE / 2;
 int			pmon_warning_threshold = 80;
 int			pmon_critical_threshold = 95;
 
@@ -97,6 +99,7 @@ separate_arrays(void)
 	static PmonRejectionQueue *queue;
 	static PmonRing *samples;
 	static PmonRing *minutes;
+	static PmonRing *holds;
 	static PmonIncidents *incidents;
 	static PmonTerminations *terminations;
 	Size		ring = PmonRingBytes((Size) HISTORY_SIZE * 1024 / 2);
@@ -110,6 +113,7 @@ separate_arrays(void)
 		queue = guarded(sizeof(PmonRejectionQueue));
 		samples = guarded(ring);
 		minutes = guarded(ring);
+		holds = guarded(ring);
 		incidents = guarded(sizeof(PmonIncidents));
 		terminations = guarded(sizeof(PmonTerminations));
 	}
@@ -120,6 +124,7 @@ separate_arrays(void)
 	pmon_queue = queue;
 	pmon_sample_ring = samples;
 	pmon_minute_ring = minutes;
+	pmon_hold_ring = holds;
 	pmon_incidents = incidents;
 	pmon_terminations = terminations;
 }
@@ -158,6 +163,7 @@ request_memory(void)
 	pmon_request_pool_states();
 	pmon_request_rejections();
 	pmon_request_history();
+	pmon_request_holds();
 	pmon_request_incidents();
 	pmon_request_terminations();
 	pmon_request_shared_state(init_contents);
@@ -532,6 +538,7 @@ check_holder_session_ends(const PmonHolderSession *session)
 {
 	require(memchr(session->wait_event_type, '\0', PMON_WAIT_TYPE_BYTES) != NULL &&
 			memchr(session->wait_event, '\0', NAMEDATALEN) != NULL &&
+			memchr(session->tags, '\0', PMON_TAGS_LEN) != NULL &&
 			memchr(session->statement, '\0', PMON_STATEMENT_BYTES) != NULL,
 			"a text without an end");
 	require(session->blocks >= PMON_BLOCKS_UNKNOWN &&
@@ -637,6 +644,7 @@ read_all(int variant)
 	(void) pmon_read_history(variant % 2 == 0 ? 0 : DT_NOBEGIN,
 							 variant % 2 == 0 ? newest : DT_NOEND,
 							 steps[variant / 2 % lengthof(steps)], true);
+	(void) pmon_read_holds(variant % 2 == 0 ? 0 : DT_NOBEGIN, variant % 2 == 0 ? newest : DT_NOEND);
 }
 
 /* Let sessions come and go, logins be refused, and an incident begin and end. */
@@ -681,6 +689,7 @@ check_restart(void)
 	int64		last_incident = pmon_last_incident();
 	uint64		sample_bytes = ring_bytes(pmon_sample_ring);
 	uint64		minute_bytes = ring_bytes(pmon_minute_ring);
+	uint64		hold_bytes = ring_bytes(pmon_hold_ring);
 
 	require(pmon_save_file() && warnings == 0, "not saved");
 	new_memory();
@@ -709,7 +718,8 @@ check_restart(void)
 	}
 	require(pmon_last_incident() == last_incident, "incidents have changed");
 	require(ring_bytes(pmon_sample_ring) == sample_bytes &&
-			ring_bytes(pmon_minute_ring) == minute_bytes, "the history has changed");
+			ring_bytes(pmon_minute_ring) == minute_bytes &&
+			ring_bytes(pmon_hold_ring) == hold_bytes, "the history has changed");
 }
 
 int
@@ -1005,6 +1015,25 @@ make_records(void)
 	pg_atomic_write_u64(&pmon_queue->ever[0], 7);
 }
 
+/* A minute of one hold, with tags and a statement */
+static void
+make_holds(PmonHoldsRecord *minute, int i)
+{
+	PmonHold   *hold = (PmonHold *) minute->words;
+
+	hold->size = PmonHoldSize(8 + i % 5);
+	hold->state = PMON_STATE_ACTIVE;
+	hold->tags_length = 8;
+	hold->statement_length = i % 5;
+	hold->application = 2;
+	hold->samples = i;
+	memcpy(hold->texts, "route=a\nSELE", 8 + i % 5);
+	minute->at = USECS_PER_DAY + i * USECS_PER_MINUTE;
+	minute->samples = 60;
+	minute->record.count = hold->size / sizeof(uint64);
+	minute->record.size = offsetof(PmonHoldsRecord, words) + hold->size;
+}
+
 static void
 make_history(int n)
 {
@@ -1012,6 +1041,7 @@ make_history(int n)
 	{
 		PmonSampleRecord sample;
 		PmonMinuteRecord minute;
+		PmonHoldsRecord holds;
 		char		bytes[512];
 	}			record;
 
@@ -1032,6 +1062,10 @@ make_history(int n)
 		record.minute.entries[0].id = 2;
 		record.minute.entries[0].maxima[PMON_CONNECTIONS] = 1;
 		pmon_ring_append(pmon_minute_ring, &record.minute.record);
+
+		memset(&record, 0, sizeof(record));
+		make_holds(&record.holds, i);
+		pmon_ring_append(pmon_hold_ring, &record.holds.record);
 	}
 }
 

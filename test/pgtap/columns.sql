@@ -66,7 +66,8 @@ SELECT results_eq($$SELECT * FROM pg_temp.columns('pool_monitor_sessions')$$, AR
     'query_start timestamp with time zone', 'state_change timestamp with time zone', 'state text',
     'wait_event_type text', 'wait_event text', 'backend_xmin xid', 'pool text', 'checked_out boolean', 'checked_out_evidence text',
     'state_age interval', 'transaction_age interval', 'leak_suspect text', 'idle_limit interval',
-    'terminates_at timestamp with time zone', 'exempt text', 'blocks integer', 'blocked_by integer', 'query text'],
+    'terminates_at timestamp with time zone', 'exempt text', 'blocks integer', 'blocked_by integer',
+    'query_id bigint', 'tags jsonb', 'query text'],
     'pool_monitor_sessions has its columns');
 
 SELECT results_eq($$SELECT * FROM pg_temp.columns('pool_monitor_databases')$$, ARRAY[

@@ -26,11 +26,16 @@ SELECT results_eq($$SELECT * FROM pg_temp.results('pool_monitor_utilization(time
     'idle_in_transaction_avg double precision', 'idle_in_transaction_max integer',
     'utilization_max double precision', 'rejected bigint', 'terminated bigint'],
     'pool_monitor_utilization() has its columns');
+SELECT results_eq($$SELECT * FROM pg_temp.results('pool_monitor_holds(timestamptz, timestamptz)')$$, ARRAY[
+    'datname text', 'usename text', 'application_name text', 'tags jsonb', 'query_id bigint', 'state text',
+    'wait_event_type text', 'wait_event text', 'connections_avg double precision', 'share double precision',
+    'longest interval', 'query text'],
+    'pool_monitor_holds() has its columns');
 SELECT results_eq($$SELECT * FROM pg_temp.results('pool_monitor_incident_holders(bigint)')$$, ARRAY[
     'incident bigint', 'moment text', 'taken_at timestamp with time zone', 'datname text', 'usename text',
     'application_name text', 'client_addr inet', 'state text', 'connections integer', 'longest_in_state interval',
     'longest_transaction interval', 'wait_event_type text', 'wait_event text', 'pid integer', 'blocks integer',
-    'blocked_by integer', 'query_id bigint', 'query text'],
+    'blocked_by integer', 'query_id bigint', 'tags jsonb', 'query text'],
     'pool_monitor_incident_holders() has its columns');
 SELECT results_eq($$SELECT * FROM pg_temp.results('pool_monitor_chart(text, interval)')$$, ARRAY[
     'application_name text', 'minimum integer', 'average double precision', 'maximum integer', 'chart text'],
@@ -69,6 +74,11 @@ SELECT throws_ok($$SELECT * FROM pool_monitor_history(NULL, NULL, 'a while')$$, 
 
 -- Bounds and steps of any kind
 SELECT isnt_empty('SELECT * FROM pool_monitor_utilization()', 'all arguments have defaults');
+SELECT lives_ok('SELECT * FROM pool_monitor_holds()', 'as those of pool_monitor_holds(), ...');
+SELECT lives_ok('SELECT * FROM pool_monitor_holds(NULL, NULL)', '... which can be null');
+SELECT lives_ok($$SELECT * FROM pool_monitor_holds('-infinity', 'infinity')$$, '... and infinite');
+SELECT is_empty($$SELECT * FROM pool_monitor_holds('infinity', NULL)$$, 'nothing was held after the end of time');
+SELECT is_empty($$SELECT * FROM pool_monitor_holds(NULL, '4713-01-01 BC')$$, 'nor very long ago');
 SELECT isnt_empty('SELECT * FROM pool_monitor_utilization(NULL, NULL, NULL)', 'all arguments can be null');
 SELECT isnt_empty($$SELECT * FROM pool_monitor_utilization('-infinity', 'infinity', '1 s')$$, 'bounds can be infinite');
 SELECT is_empty($$SELECT * FROM pool_monitor_utilization('infinity', NULL)$$, 'after the end of time there is nothing');

@@ -260,6 +260,7 @@ SELECT 'pool_monitor_' || o, 'own' FROM unnest('{
 UNION ALL
 SELECT 'pool_monitor_' || o, 'all' FROM unnest('{
         "history(timestamp with time zone,timestamp with time zone,interval)", "chart(text,interval)",
+        "holds(timestamp with time zone,timestamp with time zone)",
         "sizing(interval,double precision,interval)", incidents, incidents(), incident_holders(bigint), metrics()}'::text[]) o
 UNION ALL
 SELECT 'pool_monitor_' || o, 'nothing' FROM unnest('{reset(), reset(text)}'::text[]) o;
@@ -384,6 +385,7 @@ GRANT pmon_owner TO pmon_member;
 -- Every setting: only the file, or a superuser
 SELECT set_eq($$SELECT name, context FROM pg_settings WHERE name LIKE 'pool\_monitor.%' AND context <> 'sighup'$$,
               $$VALUES ('pool_monitor.max_groups', 'postmaster'), ('pool_monitor.history_size', 'postmaster'),
+                       ('pool_monitor.max_holds', 'postmaster'), ('pool_monitor.holds_size', 'postmaster'),
                        ('pool_monitor.track_transactions', 'superuser')$$, 'all other settings are of the configuration file');
 SELECT throws_ok(format('SELECT * FROM seen_by(%L, %L)', role, format('SELECT set_config(%L, %L, false)', name, setting)),
                  CASE context WHEN 'superuser' THEN '42501' ELSE '55P02' END, NULL, format('%s may not set %s', role, name))

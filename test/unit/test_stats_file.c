@@ -1,4 +1,4 @@
-/* links: worker/stats_file.c shared/ring.c shared/history.c pure/hold_histogram.c */
+/* links: worker/stats_file.c shared/ring.c shared/history.c shared/holds.c pure/hold_histogram.c */
 /*-------------------------------------------------------------------------
  *
  * test_stats_file.c
@@ -29,6 +29,7 @@
 #include "shared/group_snapshot.h"
 #include "shared/groups.h"
 #include "shared/history.h"
+#include "shared/holds.h"
 #include "shared/incidents.h"
 #include "shared/pool_states.h"
 #include "shared/rejections.h"
@@ -97,6 +98,7 @@ PmonPoolState *pmon_pool_states = pool_states;
 
 static PmonRejectionQueue queue;
 int			pmon_history_size = HISTORY_SIZE;
+int			pmon_holds_size = HISTORY_SIZE / 2;
 
 static PmonApplication applications[APPLICATIONS];
 static PmonGroup groups[GROUPS];
@@ -270,7 +272,9 @@ new_memory(void)
 	pmon_queue = &queue;
 	free(pmon_sample_ring);
 	free(pmon_minute_ring);
+	free(pmon_hold_ring);
 	pmon_request_history();
+	pmon_request_holds();
 	table.last_id = 1;
 	restored_applications = restored_groups = 0;
 	restored_rejections = restored_terminations = 0;
@@ -363,6 +367,7 @@ add_samples(int n)
 	char		buffer[1024] = {0};
 	PmonSampleRecord *sample = (PmonSampleRecord *) buffer;
 	PmonMinuteRecord *minute = (PmonMinuteRecord *) buffer;
+	PmonHoldsRecord *holds = (PmonHoldsRecord *) buffer;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -382,6 +387,15 @@ add_samples(int n)
 		minute->at = 1000000 + i;
 		minute->samples = i;
 		pmon_ring_append(pmon_minute_ring, &minute->record);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		memset(buffer, 0, sizeof(buffer));
+		holds->record.count = i % 5;
+		holds->record.size = offsetof(PmonHoldsRecord, words) + i % 5 * sizeof(uint64);
+		holds->at = 1000000 + i;
+		holds->samples = i;
+		pmon_ring_append(pmon_hold_ring, &holds->record);
 	}
 }
 
@@ -410,6 +424,28 @@ held_samples(void)
 			(held.records == 0 || i == held.last + 1);
 		for (int j = 0; j < sample->record.count; j++)
 			held.whole = held.whole && sample->entries[j].id == i;
+		if (held.records++ == 0)
+			held.first = i;
+		held.last = i;
+	}
+	pfree(reader.buffer);
+	return held;
+}
+
+static Held
+held_holds(void)
+{
+	Held		held = {.first = -1,.last = -1,.whole = true};
+	PmonRingReader reader;
+	PmonHoldsRecord *minute;
+
+	pmon_ring_begin_read(&reader, pmon_hold_ring);
+	while ((minute = pmon_next_holds(&reader)) != NULL)
+	{
+		int			i = minute->at - 1000000;
+
+		held.whole = held.whole && minute->record.count == i % 5 &&
+			minute->samples == i && (held.records == 0 || i == held.last + 1);
 		if (held.records++ == 0)
 			held.first = i;
 		held.last = i;
@@ -459,7 +495,8 @@ nothing_restored(void)
 		memcmp(pmon_incidents, &empty_incidents, sizeof(PmonIncidents)) == 0 &&
 		restored_applications == 0 && restored_groups == 0 &&
 		restored_rejections == 0 && restored_terminations == 0 &&
-		held_samples().records == 0 && held_minutes().records == 0;
+		held_samples().records == 0 && held_minutes().records == 0 &&
+		held_holds().records == 0;
 }
 
 /*
@@ -583,6 +620,7 @@ test_round_trip(void)
 	   "all samples are there");
 	ok(held_minutes().records == minutes.records && held_minutes().last == 299 && held_minutes().whole,
 	   "all minutes are there");
+	ok(held_holds().records == 300 && held_holds().whole, "and all holds");
 	ok(access(PMON_STATS_FILE, F_OK) == 0, "the file stays until the next one is durable");
 
 	/* a reset has moved the marks since the totals were read */
@@ -605,6 +643,7 @@ test_other_sizes(void)
 	   held_samples().records < 300, "a smaller history keeps the newest samples");
 	ok(held_minutes().whole && held_minutes().last == 299 && held_minutes().records > 20 &&
 	   held_minutes().records < 300, "and the newest minutes");
+	ok(held_holds().whole && held_holds().last == 299 && held_holds().records > 20, "and the newest holds");
 
 	pmon_history_size = HISTORY_SIZE * 4;
 	new_memory();
@@ -907,6 +946,7 @@ is_sound(void)
 	}
 	(void) held_samples();
 	(void) held_minutes();
+	(void) held_holds();
 	return true;
 }
 
