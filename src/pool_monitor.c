@@ -23,6 +23,7 @@
  *		load_reader			the load out of it
  *		holds_reader		which code held connections, added up
  *		openmetrics			the text format of the metrics
+ *		metrics_holds		which code holds connections, as metrics
  *		series_groups		groups as they are exposed to Prometheus
  *		sizing_input		what the formula for a pool's size is given
  *		usage_facts			how connections are, and were, used

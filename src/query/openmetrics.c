@@ -69,6 +69,8 @@ static const Descriptor descriptors[PMON_METRICS] = {
 	"Sessions checked out for longer than pool_monitor.leak_threshold without a new statement."},
 	[PMON_METRIC_FINDINGS] = {"findings", TYPE_GAUGE, NULL,
 	"What pool_monitor_diagnosis() finds, looking ten minutes back; there is a series where there is a finding."},
+	[PMON_METRIC_HELD_CONNECTIONS] = {"held_connections", TYPE_GAUGE, NULL,
+	"Connections that code held, on average over the last whole minute, by application and tags; as many series as pool_monitor.max_held_metrics allows."},
 
 	[PMON_METRIC_CONNECTIONS] = {"connections", TYPE_GAUGE, NULL,
 	"Connections by who holds them and in which state; smaller groups are added up as application <other>."},

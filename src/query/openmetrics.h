@@ -37,6 +37,7 @@ typedef enum PmonMetric
 	PMON_METRIC_TERMINATED,
 	PMON_METRIC_LEAK_SUSPECTS,
 	PMON_METRIC_FINDINGS,
+	PMON_METRIC_HELD_CONNECTIONS,
 
 	/* groups */
 	PMON_METRIC_CONNECTIONS,
@@ -103,7 +104,7 @@ typedef struct PmonLabel
 } PmonLabel;
 
 /* The most labels that a sample has */
-#define PMON_MAX_LABELS		5
+#define PMON_MAX_LABELS		20
 
 /* A sample's labels, the first n of which count */
 typedef struct PmonLabels

@@ -17,6 +17,7 @@
 
 #include "query/diagnosis_facts.h"
 #include "query/live_sessions.h"
+#include "query/metrics_holds.h"
 #include "query/openmetrics.h"
 #include "query/result_set.h"
 #include "query/series_groups.h"
@@ -649,6 +650,7 @@ pool_monitor_metrics(PG_FUNCTION_ARGS)
 		pmon_add_metric(out, PMON_METRIC_INCIDENTS, pmon_last_incident(),
 						PMON_WHOLE);
 		put_worker(metrics);
+		pmon_put_held_connections(out, pmon_max_held_metrics);
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(pmon_end_exposition(out)));
 }

@@ -41,6 +41,7 @@ static const PmonPools no_pools = {0};
 const PmonPools *pmon_declared = &no_pools;
 uint32		pmon_declared_version = 0;
 
+int			pmon_max_held_metrics = 0;
 static char *tags_string = NULL;
 PmonTagKeys pmon_tag_keys = {0};
 uint32		pmon_tag_keys_version = 0;
@@ -259,6 +260,15 @@ define_sampling_settings(void)
 							   PGC_SIGHUP,
 							   0,
 							   check_tags, assign_tags, NULL);
+
+	DefineCustomIntVariable("pool_monitor.max_held_metrics",
+							"Sets the maximum number of series in the metrics that tell which code holds connections.",
+							"0 exposes none. Each combination of an application and tags is a series.",
+							&pmon_max_held_metrics,
+							0, 0, 1000,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("pool_monitor.sample_interval",
 							"Sets the time between two samples of all sessions.",

@@ -41,6 +41,8 @@ extern int	pmon_save_interval; /* s */
 extern const PmonPools *pmon_declared;
 extern uint32 pmon_declared_version;
 
+extern int	pmon_max_held_metrics;	/* 0: none */
+
 /* The keys of tags, and a number that changes whenever they do */
 extern PmonTagKeys pmon_tag_keys;
 extern uint32 pmon_tag_keys_version;

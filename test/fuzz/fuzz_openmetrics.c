@@ -21,7 +21,7 @@
 
 #define MAX_FAMILIES	4
 
-static const char *const label_names[PMON_MAX_LABELS] = {
+static const char *const label_names[] = {
 	"datname", "usename", "application_name", "state", "le_"
 };
 static const char *const words[] = {"healthy", "warning", "not \"well\"\n"};
@@ -361,7 +361,7 @@ take_family(FuzzInput *input, Family *family)
 	family->kind = take_byte(input) % KIND_HISTOGRAM;
 	if (family->metric == PMON_METRIC_HOLD_TIME)
 		family->kind = KIND_HISTOGRAM;
-	nlabels = take_byte(input) % (PMON_MAX_LABELS + 1);
+	nlabels = take_byte(input) % (lengthof(label_names) + 1);
 	family->value = take_int64(input);
 	if (family->kind == KIND_ENUMERATION)
 		family->value = (uint64) family->value % lengthof(words);

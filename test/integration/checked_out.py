@@ -154,6 +154,9 @@ def loads():
         load = Load(pool, threads, hold, pause)
         n, share, more = compare(label, 'truth', load.truth, load.running)
         ok(n > 0 and more == 0, f'{label}: never more than the truth')
+        leaks_found = values("""SELECT (SELECT count(*) FROM pool_monitor_leaks WHERE pool = 'truth'),
+                                       (SELECT count(*) FROM pool_monitor_diagnosis() WHERE finding LIKE 'leak%' AND subject = 'truth')""")
+        equal(leaks_found, (0, 0), f'{label}: no leak is named')
         pool.dispose()
         gone('truth')
 

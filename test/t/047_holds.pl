@@ -197,6 +197,17 @@ SELECT bool_and(abs(h.held - p.checked_out_avg) < 0.001) AND count(*) > 0
  WHERE application_name = 'shop'
 SQL
 
+# The same as metrics, if they are asked for
+unlike($observer->query('SELECT pool_monitor_metrics()'), qr/^pool_monitor_held_connections/m, 'there are no metrics of it');
+$observer->query("ALTER SYSTEM SET pool_monitor.max_held_metrics = 3");
+$node->reload;
+wait_for($observer, "SELECT current_setting('pool_monitor.max_held_metrics') = '3'", 'three series are asked for');
+my @series = grep { /^pool_monitor_held_connections/ } split /\n/, $observer->query('SELECT pool_monitor_metrics()');
+is(scalar @series, 4, 'there are three, and the rest') || diag(join "\n", @series);
+ok((grep { /^pool_monitor_held_connections\{application_name="shop",tag_route="\/orders"\} (?:0\.9\d*|1(?:\.0\d*)?)$/ } @series), 'the route that holds most is one of them')
+  || diag(join "\n", @series);
+like($series[3], qr/^pool_monitor_held_connections\{application_name="<other>"\} 0\.\d+$/, 'and the rest has the others');
+
 #
 # Who may see it
 #
