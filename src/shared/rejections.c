@@ -54,6 +54,9 @@
 #define DRAW_ATTEMPTS		100
 #define PASS_OVER_AFTER		INT64CONST(1000000) /* microseconds */
 
+/* The worker looks so long after a rejection, which need not wake it then */
+#define WAKE_AGAIN_AFTER	INT64CONST(1000000)
+
 /* A limit is news again when nobody was refused for it for so long */
 #define LIMIT_PAUSE			(10 * 60 * USECS_PER_SEC)
 #define LIMITS_AT_ONCE		32
@@ -193,11 +196,38 @@ enqueue(const Port *port, PmonRejectReason reason, TimestampTz now)
 	return true;
 }
 
+/*
+ * Wake the worker, unless it was woken within the last second: it looks again a
+ * second after a rejection, so that a storm of them does not wake it for each.  A
+ * queue that fills up must not wait for that.
+ */
+static void
+wake_worker(TimestampTz now)
+{
+	Latch	   *worker_latch = pmon->worker_latch;
+	int64		since = now - (TimestampTz) pg_atomic_read_u64(&pmon_queue->woken_at);
+	uint64		folded = pg_atomic_read_u64(&pmon_queue->folded);
+
+	if (worker_latch == NULL ||
+		(since >= 0 && since < WAKE_AGAIN_AFTER &&
+		 pg_atomic_read_u64(&pmon_queue->next) - folded < PMON_QUEUE_SIZE / 8))
+		return;
+	pg_atomic_write_u64(&pmon_queue->woken_at, (uint64) now);
+	SetLatch(worker_latch);
+}
+
+bool
+pmon_rejections_go_on(void)
+{
+	int64		since = GetCurrentTimestamp() - pmon_last_rejected_at();
+
+	return since > -2 * WAKE_AGAIN_AFTER && since < 2 * WAKE_AGAIN_AFTER;
+}
+
 static void
 count_rejection(const Port *port, PmonRejectReason reason)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	Latch	   *worker_latch;
 
 	/* first, so that who hears of the rejection finds it */
 	if (reason < PMON_SERVER_REJECT_REASONS)
@@ -208,9 +238,7 @@ count_rejection(const Port *port, PmonRejectReason reason)
 	if (!enqueue(port, reason, now))
 		pg_atomic_fetch_add_u64(&pmon_queue->dropped[reason], 1);
 
-	worker_latch = pmon->worker_latch;
-	if (worker_latch != NULL)
-		SetLatch(worker_latch);
+	wake_worker(now);
 }
 
 static void
@@ -244,6 +272,7 @@ init_queue(void)
 	pg_atomic_init_u64(&pmon_queue->next, 0);
 	pg_atomic_init_u64(&pmon_queue->folded, 0);
 	pg_atomic_init_u64(&pmon_queue->last_at, 0);
+	pg_atomic_init_u64(&pmon_queue->woken_at, 0);
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
 	{
 		pg_atomic_init_u64(&pmon_queue->ever[i], 0);

@@ -73,6 +73,7 @@ typedef struct PmonRejectionQueue
 	uint64		named[PMON_REJECT_REASONS];
 	pg_atomic_uint64 dropped[PMON_REJECT_REASONS];
 	pg_atomic_uint64 last_at;	/* a TimestampTz */
+	pg_atomic_uint64 woken_at;	/* when one woke the worker, likewise */
 
 	PmonQueuedRejection entries[PMON_QUEUE_SIZE];
 } PmonRejectionQueue;
@@ -125,6 +126,12 @@ extern void pmon_count_rejected(uint64 *rejected);
  */
 extern uint64 pmon_rejected(void);
 extern TimestampTz pmon_last_rejected_at(void);
+
+/*
+ * Was a login refused a moment ago?  Then the worker has to look again within a
+ * second, since not every rejection wakes it.  No lock.
+ */
+extern bool pmon_rejections_go_on(void);
 
 /*
  * All logins refused for that reason that the server knows of, or for any of

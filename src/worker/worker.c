@@ -199,7 +199,7 @@ pmon_worker_main(Datum main_arg)
 		save_due = save_if_due(save_due);
 
 		wait = Min(due, save_due) - monotonic_ms();
-		if (pmon_answers_missing())
+		if (pmon_answers_missing() || pmon_rejections_go_on())
 			wait = Min(wait, 1000.0);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 wait > 0 ? (long) (wait + 1) : 0, wait_event);

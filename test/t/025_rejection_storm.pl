@@ -55,6 +55,21 @@ sub storm
 	return;
 }
 
+# What the worker does soon
+sub comes_to
+{
+	my ($watch, $sql, $value, $label) = @_;
+	my $got;
+
+	foreach (1 .. 3000)
+	{
+		$got = $watch->query($sql);
+		return pass($label) if $got eq $value;
+		$watch->query('SELECT pg_sleep(0.01)');
+	}
+	return is($got, $value, $label);
+}
+
 sub rejected { return $_[0]->query('SELECT rejected FROM pool_monitor_status'); }
 
 # are_attributed(OBSERVER, REASON, DATNAME, USENAME, EACH)
@@ -183,6 +198,10 @@ my @silent = map { PoolMonitor::Wire->new($small, silent => 1) } 1 .. 40;
 storm($small, $watch, 'too_many_clients', 1000, user => 'joe');
 is($watch->query('SELECT connections FROM pool_monitor_status'), '1', 'nobody was connected');
 are_attributed($watch, 'too_many_clients', 'postgres', 'joe', 100);
+# the last ones of a storm wake nobody, and the next sample is far away
+comes_to($watch, 'SELECT sum(rejected) FROM pool_monitor_incidents', '1000', 'the incident has all of them soon, without a sample');
+storm($small, $watch, 'too_many_clients', 3, user => 'joe');
+comes_to($watch, 'SELECT sum(rejected) FROM pool_monitor_incidents', '1003', 'and some more');
 $_->drop foreach @silent;
 
 done_testing();

@@ -213,7 +213,8 @@ is(join("\n", map { "$_: $who{$_}" } sort keys %who),
 	'who may use each view and function is documented');
 
 # All documents: names and links
-my %known = map { $_ => 1 } keys %views, map { s/\(.*//r } keys %functions;
+my %known = map { $_ => 1 } keys %views, (map { s/\(.*//r } keys %functions),
+  join("\n", sql('SELECT pool_monitor_metrics()')) =~ /^# TYPE (\w+)/mg;
 my %setting = map { $_->[0] =~ s/`//gr => 1 } @settings;
 my $files = qr/pool_monitor\.(?:stat|so|control|c)\b/;
 
