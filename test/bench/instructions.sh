@@ -7,26 +7,33 @@
 # times, so that the rest of a session takes no part; a login is all that its
 # process does until it has answered SELECT 1, and a refused one until it ends.
 # The first columns are the server's own count without the library, and what it
-# takes more with it, and with a declared pool; the server's own work varies by
-# some in ten thousand.  Takes about 4 minutes.  PG_CONFIG chooses the server.
+# takes more with it, with a declared pool, and with each peer instead that this server
+# has; the server's own work varies by some in a hundred from one server to the next.
+# The last column is what is executed within the library's callbacks, with what these
+# call: that does not vary.  Takes about 9 minutes.  PG_CONFIG chooses the server.
+#
+# The last column is compared with the recorded one, where there is any for this
+# version: more than a twentieth above it is a failure.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . test/lib/wrapped_server.sh
 start_benchmark instructions "$@"
 
 callgrind=(valgrind --tool=callgrind --trace-children=yes --zero-before=InitPostmasterChild)
+inside=(--toggle-collect=pmon_xact_callback --toggle-collect=pmon_authentication_hook --toggle-collect=pmon_emit_log_hook)
 few=1000 many=3000
 
 # start_counting NAME SETTING...: a server whose processes leave their counts
 start_counting()
 {
-	local name=$1 setting
+	local name=$1 options=()
 	counts=$PMON_WORK/$1.counts
 
 	shift
+	[ "$name" != inside ] || options=("${inside[@]}")
 	mkdir -p "$counts"
 	printf '%s\n' "max_connections = 8" "superuser_reserved_connections = 3" "autovacuum = off" "$@" >"$PMON_WORK/$name.conf"
-	wrap_server "$PMON_WORK/$name.programs" "$BINDIR" "${callgrind[@]}" --callgrind-out-file="$counts/%p" --log-file=/dev/null
+	wrap_server "$PMON_WORK/$name.programs" "$BINDIR" "${callgrind[@]}" "${options[@]}" --callgrind-out-file="$counts/%p" --log-file=/dev/null
 	saved=$PATH
 	export PATH=$PMON_WORK/$name.programs:$PATH
 	start_server "$PMON_WORK/$name" "$PMON_WORK/$name.conf"
@@ -99,18 +106,53 @@ SET application_name = 'b';"
 	echo "a refused login, another one|$refused"
 }
 
-for server in without with with-a-pool; do
+# compare RECORDED NEW: fails where the library takes more than it did
+compare()
+{
+	awk -F '|' '
+		{ gsub(/^ +| +$/, "", $2); count = $(NF - 1) + 0 }
+		FNR == NR { if (count > 0) recorded[$2] = count; next }
+		$2 in recorded {
+			if (count > recorded[$2] * 1.05) { printf "%s: %d, recorded %d\n", $2, count, recorded[$2]; failed = 1 }
+			compared++
+		}
+		END { if (!failed) printf "%d counts are no more than recorded\n", compared; exit failed || !compared }' "$1" "$2"
+}
+
+servers=(without with with-a-pool)
+for peer in pg_stat_statements pg_wait_sampling; do
+	! have_library $peer || servers+=($peer)
+done
+servers+=(inside)
+for server in "${servers[@]}"; do
 	case $server in
+		inside) start_counting $server "shared_preload_libraries = 'pool_monitor'" "pool_monitor.sample_interval = '1h'" ;;
+		pg_*) start_counting $server "shared_preload_libraries = '$server'" ;;
 		without) start_counting $server ;;
 		with) start_counting $server "shared_preload_libraries = 'pool_monitor'" "pool_monitor.sample_interval = '1h'" ;;
 		with-a-pool) start_counting $server "shared_preload_libraries = 'pool_monitor'" "pool_monitor.sample_interval = '1h'" \
 			"pool_monitor.pools = 'p: application=* user=* size=5 overflow=5'" ;;
 	esac
-	measure >"$results/instructions-$major-$server.txt"
+	measure >"$results/instructions-$major-$server"
 	stop_counting "$PMON_WORK/$server"
 done
 
+paste -d '|' "${servers[@]/#/$results/instructions-$major-}" |
+	awk -F '|' -v servers="${servers[*]}" '
+		BEGIN {
+			n = split(servers, name, " ")
+			name[3] = "and a declared pool"
+			name[n] = "in its callbacks"
+			head = "| instructions of |"
+			line = "| --- |"
+			for (i = 1; i <= n; i++) { head = head " " name[i] " |"; line = line " --- |" }
+			print head; print line
+		}
+		{
+			row = "| " $1 " | " $2 " |"
+			for (i = 2; i < n; i++) row = row sprintf(" %+d |", $(2 * i) - $2)
+			print row " " $(2 * n) " |"
+		}' | tee "$results/instructions-$major.md"
 
-paste -d '|' "$results/instructions-$major-"{without,with,with-a-pool}.txt |
-	awk -F '|' 'BEGIN { print "| instructions of | without | with | and a declared pool |"; print "| --- | --- | --- | --- |" }
-		{ printf "| %s | %d | %+d | %+d |\n", $1, $2, $4 - $2, $6 - $2 }' | tee "$results/instructions-$major.md"
+recorded=test/bench/results/instructions-$major.md
+[ ! -e "$recorded" ] || compare "$recorded" "$results/instructions-$major.md"
