@@ -62,7 +62,11 @@ class Metrics(http.server.BaseHTTPRequestHandler):
     """All it takes to serve the function."""
 
     def do_GET(self):
-        connection = connect(user='monitor', application_name='scraper')
+        try:
+            connection = connect(user='monitoring', application_name='scraper')
+        except psycopg2.OperationalError:
+            self.send_error(503)
+            return
         cursor = connection.cursor()
         cursor.execute('SELECT pool_monitor_metrics()')
         body = cursor.fetchone()[0].encode()
@@ -99,16 +103,14 @@ class Prometheus:
 
     def __init__(self, targets):
         self.port = free_port()
-        with open(os.path.join(DASHBOARDS, 'sql_exporter.yml'), encoding='utf-8') as file:
-            relabel = re.search(r'^#   metric_relabel_configs:\n(#     .*\n)+', file.read(), re.M).group(0)
-        relabel = ''.join(line[2:] + '\n' for line in relabel.splitlines())
-        config = 'global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n'
-        config += f'rule_files: [{json.dumps(os.path.join(DASHBOARDS, "prometheus_rules.yml"))}]\n'
-        config += 'scrape_configs:\n'
+        with open(os.path.join(DASHBOARDS, 'prometheus.yml'), encoding='utf-8') as file:
+            config = file.read().replace('- prometheus_rules.yml', f'- {json.dumps(os.path.join(DASHBOARDS, "prometheus_rules.yml"))}')
         for job, port in targets.items():
-            config += f'- job_name: {job}\n  static_configs: [targets: ["127.0.0.1:{port}"]]\n'
-            if job == 'sql_exporter':
-                config += relabel
+            config, changes = re.subn(rf'(job_name: {job}\n(?: .*\n)*?.*)localhost:\d+', rf'\g<1>127.0.0.1:{port}', config)
+            equal(changes, 1, f'prometheus.yml has the job {job}')
+        # which answers after a second, when it can not connect
+        config = config.replace('job_name: postgres_exporter\n', 'job_name: postgres_exporter\n    scrape_interval: 3s\n    scrape_timeout: 3s\n')
+        config = 'global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n' + config
         self.config = os.path.join(folder, 'prometheus.yml')
         with open(self.config, 'w', encoding='utf-8') as file:
             file.write(config)
@@ -147,10 +149,10 @@ admin = connect('postgres')
 cursor = admin.cursor()
 cursor.execute(f'CREATE DATABASE {identifier(DATABASE)}')
 cursor.execute(f'CREATE ROLE {identifier(HOLDER)} LOGIN')
-cursor.execute('CREATE ROLE monitor LOGIN')
-cursor.execute('GRANT pg_monitor TO monitor')
+cursor.execute('DROP ROLE IF EXISTS monitoring')
+subprocess.run(('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'postgres', '-f', f'{DASHBOARDS}/role.sql'), check=True)
 cursor.execute('CREATE ROLE plain LOGIN')
-cursor.execute("ALTER SYSTEM SET pool_monitor.pools = 'api: application=api-* size=3 overflow=2 instances=2; \"no size\": user=monitor; big: application=big size=1000'")
+cursor.execute("ALTER SYSTEM SET pool_monitor.pools = 'api: application=api-* size=3 overflow=2 instances=2; \"no size\": user=monitoring; big: application=big size=1000'")
 cursor.execute("ALTER SYSTEM SET pool_monitor.leak_threshold = 1")
 cursor.execute('SELECT pg_reload_conf()')
 
@@ -182,10 +184,10 @@ for _ in range(2):
 
 server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Metrics)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-ports = {'metrics': server.server_address[1], 'postgres_exporter': free_port(), 'sql_exporter': free_port()}
+ports = {'pool_monitor': server.server_address[1], 'postgres_exporter': free_port(), 'sql_exporter': free_port()}
 
 # What the tools say of the text itself
-with urllib.request.urlopen(f'http://127.0.0.1:{ports["metrics"]}/metrics') as answer:
+with urllib.request.urlopen(f'http://127.0.0.1:{ports["pool_monitor"]}/metrics') as answer:
     text = answer.read().decode()
 families = {family.name: family for family in text_string_to_metric_families(text)}
 ok(len(families) > 40, "the parser of Prometheus' Python client accepts the text", len(families))
@@ -212,9 +214,9 @@ def start_exporters(role, postgres_exporter, sql_exporter):
     start(f'postgres_exporter_{role}', 'prometheus-postgres-exporter', '--disable-default-metrics',
           '--disable-settings-metrics', f'--extend.query-path={DASHBOARDS}/postgres_exporter.yaml',
           f'--web.listen-address=127.0.0.1:{postgres_exporter}',
-          DATA_SOURCE_NAME=f'postgresql://{role}@127.0.0.1:{port}/exporters?sslmode=disable')
-    jobs, changes = re.subn(r'postgres://monitor@localhost:5432/postgres\?',
-                            f'postgres://{role}@127.0.0.1:{port}/exporters?', all_jobs)
+          DATA_SOURCE_NAME=f'postgresql://{role}@127.0.0.1:{port}/exporters?sslmode=disable&application_name=postgres_exporter')
+    jobs, changes = re.subn(r'postgres://monitoring:SECRET@db1:5432/postgres\?sslmode=require',
+                            f'postgres://{role}@127.0.0.1:{port}/exporters?sslmode=disable', all_jobs)
     equal(changes, 1, 'sql_exporter.yml names its connection once')
     config = os.path.join(folder, f'sql_exporter_{role}.yml')
     with open(config, 'w', encoding='utf-8') as file:
@@ -223,7 +225,7 @@ def start_exporters(role, postgres_exporter, sql_exporter):
           f'-web.listen-address=127.0.0.1:{sql_exporter}')
 
 
-start_exporters('monitor', ports['postgres_exporter'], ports['sql_exporter'])
+start_exporters('monitoring', ports['postgres_exporter'], ports['sql_exporter'])
 
 # A role that may not see others, and has sessions named like what it is shown
 # of them: two rows of one name would fail the whole scrape
@@ -244,8 +246,10 @@ for job, plain_port in plain_ports.items():
                f'{job} as a plain role with forged names has the connections')
     status, plain_text = scrape()
     equal((status, re.findall(r'.*collected before.*', plain_text)), (200, []), f'{job}: the whole scrape is good')
-    equal(re.findall(r'^pg_exporter_(?:last_scrape|user_queries_load)_error.* [^0]\S*$|^sql_exporter_last_scrape_failed.* 1$',
-                     plain_text, re.M), [], f'{job}: no query failed')
+    with open(os.path.join(folder, f'{job}_plain.log'), encoding='utf-8') as log:
+        failed = re.findall(r'running query on database \W*[^ ]* (\w+)', log.read()) if job == 'postgres_exporter' else re.findall(
+            r'^sql_exporter_last_scrape_failed{.*query="(\w+)".* 1$', plain_text, re.M)
+    equal(sorted(set(failed)), ['pool_monitor_hold_time_seconds', 'pool_monitor_incidents'], f'{job}: only the queries that need pg_monitor fail')
 
 prometheus = Prometheus(ports)
 status, remarks = promtool('check', 'config', prometheus.config)
@@ -283,20 +287,64 @@ for job in ports:
     equal(value('pool_monitor_sessions_abandoned_total{@,application_name="api-1"}'), 0, f'{job}: how they ended')
     ok(value(f'pool_monitor_transactions_total{{@,application_name={quoted(ODD_APPLICATION)}}}') >= 1, f'{job}: transactions')
 
+# Words, names and hold times
+for job in ports:
+    equal([labels['status'] for labels, _ in prometheus.query(f'pool_monitor_pool_status{{job="{job}",pool="api"}} == 1')],
+          ['overflow'], f'{job}: the pool has the status that it should have')
+    equal({labels['state']: value for labels, value in prometheus.query(f'pool_monitor_pool_connections{{job="{job}",pool="api"}}')},
+          {'checked_in': 3, 'checked_out': 4, 'unknown': 0}, f'{job}: and all of its connections in their states')
+    equal(prometheus.value(f'sum(pool_monitor_status{{job="{job}"}})'), 1, f'{job}: the server has one status')
+    ok(prometheus.value(f'pool_monitor_application_rejected_total{{job="{job}",usename={quoted(HOLDER)},'
+                        f'application_name={quoted(ODD_APPLICATION)},reason="role_limit"}}') >= 2, f'{job}: refused logins by name')
+    p99 = prometheus.value(f'histogram_quantile(0.99, pool_monitor_hold_time_seconds_bucket{{job="{job}",application_name={quoted(ODD_APPLICATION)}}})')
+    ok(0.05 <= p99 < 0.27, f'{job}: a quantile of hold times is in the bucket of the longest', p99)
+    equal(prometheus.value(f'sum(pool_monitor_hold_time_seconds_count{{job="{job}"}}) > bool 0'), 1, f'{job}: and there is a mean')
+
+
+# Every panel of the dashboard has something to show
+with open(os.path.join(DASHBOARDS, 'grafana-prometheus.json'), encoding='utf-8') as file:
+    panels = [(panel['title'], target['expr']) for panel in json.load(file)['panels'] for target in panel.get('targets', [])]
+ok(len(panels) > 40, 'the dashboard has its panels', len(panels))
+for job in ports:
+    instances = [labels['instance'] for labels, _ in prometheus.query(f'pool_monitor_max_connections{{job="{job}"}}')]
+    equal(instances, [f'127.0.0.1:{port}' if job == 'sql_exporter' else 'db1:5432'], f'{job}: instance is the server')
+
+    def empty():
+        macros = {'$__rate_interval': '10s', '$__range': '1m', '$job': job, '$instance': instances[0]}
+        missing = []
+        for title, expression in panels:
+            for macro, text in macros.items():
+                expression = expression.replace(macro, text)
+            if not prometheus.query(expression):
+                missing.append(f'{title}: {expression}')
+        return missing
+
+    wait_until(lambda: not empty(), f'{job}: every panel of the dashboard has data')
+    for line in empty():
+        ok(False, f'{job}: {line}')
+
+
+# Labels that are no part of our names
+def labels_of(job):
+    found = {}
+    for series in prometheus.get('series', **{'match[]': f'{{__name__=~"pool_monitor_.*",job="{job}"}}'}):
+        found.setdefault(series.pop('__name__'), set()).update(set(series) - {'job', 'instance'})
+    return found
+
+
+theirs = labels_of('pool_monitor')
+for job in 'postgres_exporter', 'sql_exporter':
+    of_job = labels_of(job)
+    equal(sorted(name for name in of_job if name not in theirs), [], f'{job}: all names are those of pool_monitor_metrics()')
+    equal({name: labels - theirs.get(name, set()) for name, labels in of_job.items() if labels - theirs.get(name, set())}, {}, f'{job}: and no label is one more')
+
 # What only OpenMetrics has
 metadata = prometheus.get('targets/metadata', metric='pool_monitor_hold_time_seconds')
 equal([(entry['type'], entry['unit']) for entry in metadata], [('histogram', 'seconds')],
       'Prometheus read type and unit: it took the text for OpenMetrics')
-p99 = prometheus.value(f'histogram_quantile(0.99, pool_monitor_hold_time_seconds_bucket{{application_name={quoted(ODD_APPLICATION)}}})')
-ok(isinstance(p99, float) and 0.05 <= p99 < 0.27, 'a quantile of hold times is in the bucket of the longest', p99)
-equal(prometheus.value('sum(pool_monitor_status{job="metrics"})'), 1, 'the server has one status')
-equal([labels['status'] for labels, _ in prometheus.query('pool_monitor_pool_status{job="metrics",pool="api"} == 1')],
-      ['overflow'], 'the pool has the one that it should have')
-equal({labels['state']: value for labels, value in prometheus.query('pool_monitor_pool_connections{job="metrics",pool="api"}')},
-      {'checked_in': 3, 'checked_out': 4, 'unknown': 0}, 'and all of its connections in their states')
 
 # The rules at work
-wait_until(lambda: prometheus.value('pool_monitor:application_connections:sum{job="metrics",application_name="api-0"}') == 4,
+wait_until(lambda: prometheus.value('pool_monitor:application_connections:sum{job="pool_monitor",application_name="api-0"}') == 4,
            'the recording rules record')
 held[4].cursor().execute('SELECT pg_sleep(0.01)')
 for _ in range(2):
@@ -310,8 +358,18 @@ wait_until(lambda: {labels['job'] for labels, _ in
 rules = [rule for group in prometheus.get('rules')['groups'] for rule in group['rules']]
 equal([rule['name'] for rule in rules if rule['health'] == 'err'], [], 'no rule fails')
 ok(len(rules) >= 16, 'all of them are there', len(rules))
-ok(all(not math.isnan(value) for _, value in prometheus.query('{__name__=~"pool_monitor_.*",job="metrics"}')),
+ok(all(not math.isnan(value) for _, value in prometheus.query('{__name__=~"pool_monitor_.*",job="pool_monitor"}')),
    'nothing in the text is not a number')
-equal(prometheus.value('min_over_time(up{job="metrics"}[10m])'), 1, 'not one scrape of it failed')
+equal(prometheus.value('min_over_time(up{job="pool_monitor"}[10m])'), 1, 'not one scrape of it failed')
+
+# A monitor that is not let in any more, which an exporter may hide by telling what it saw last
+cursor.execute('ALTER ROLE monitoring NOLOGIN')
+cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'monitoring'")
+wait_until(lambda: sorted((labels['job'], labels['instance']) for labels, _ in prometheus.query('ALERTS{alertname="PoolMonitorBlind"}'))
+           == [('postgres_exporter', 'db1:5432'), ('sql_exporter', f'127.0.0.1:{port}')], 'an exporter that is blind is told of, by its server')
+equal(prometheus.query('pool_monitor_max_connections{job="postgres_exporter"}'), [], 'postgres_exporter has no figures then')
+equal(prometheus.value('pool_monitor_max_connections{job="sql_exporter"}'), max_connections, 'and sql_exporter has the old ones')
+cursor.execute('ALTER ROLE monitoring LOGIN')
+wait_until(lambda: prometheus.query('ALERTS{alertname="PoolMonitorBlind"}') == [], 'when they are let in again, they see')
 
 finish()

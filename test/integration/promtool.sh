@@ -43,6 +43,7 @@ all_tested()
 }
 
 check "promtool check rules accepts the rules" promtool check rules prometheus_rules.yml
+check "promtool check config accepts the scrape jobs" promtool check config prometheus.yml
 check "every rule is tested" all_tested
 check "promtool test rules: they do what they should" promtool test rules prometheus_rules_test.yml
 for change in 's/available_connections == 0/available_connections == 1/' 's/> 0\.9$/> 0.95/' \
@@ -50,7 +51,11 @@ for change in 's/available_connections == 0/available_connections == 1/' 's/> 0\
 	's/pool_overflow > 0/pool_overflow > 1/' 's/leak_suspects > 0/leak_suspects > 2/' \
 	's/oversubscribed == 1/oversubscribed == 0/' 's/worker_up == 0 or/worker_up == 2 or/' \
 	's/samples_total\[10m\]\) == 0/samples_total[10m]) < 0/' 's/preloaded == 1/preloaded == 0/' 's/> 50$/> 100/' \
-	's/save_failures_total\[15m\]\) > 0/save_failures_total[15m]) > 1/' 's/client backend/walsender/'; do
+	's/save_failures_total\[15m\]\) > 0/save_failures_total[15m]) > 1/' 's/client backend/walsender/' \
+	's/pg_up == bool 0/pg_up == bool 2/' 's/(last_scrape_failed.query="pool_monitor".\)) == 1/\1 == 2/' \
+	's/(last_scrape_failed)\{query="pool_monitor"\}\) == 1/\1) == 1/' '/unless on \(job, instance\) sql_exporter/d' \
+	'/unless on \(job, instance\) pg_up/d' 's/connections\[6h\]/connections[7h]/' 's/connections\[6h\]/connections[3m]/' \
+	'/^ *unless on \(job, instance\) pool_monitor_max/d' 's/absent\(pool_monitor_max_connections/absent(up/'; do
 	check "the tests notice $change" fails_with "$change"
 done
 echo "1..$n"

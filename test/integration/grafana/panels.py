@@ -73,7 +73,7 @@ class Metrics(http.server.BaseHTTPRequestHandler):
     """All it takes to serve the function."""
 
     def do_GET(self):
-        connection = connect(user='grafana', application_name='scraper')
+        connection = connect(user='monitoring', application_name='scraper')
         body = run(connection, 'SELECT pool_monitor_metrics()').fetchone()[0].encode()
         connection.close()
         self.send_response(200)
@@ -132,8 +132,8 @@ class Prometheus:
 admin = connect('postgres')
 run(admin, f'CREATE DATABASE {DATABASE}')
 run(connect(), 'CREATE EXTENSION pool_monitor')
-run(admin, 'CREATE ROLE grafana LOGIN')
-run(admin, 'GRANT pg_monitor TO grafana')
+run(admin, 'DROP ROLE IF EXISTS monitoring')
+subprocess.run(('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'postgres', '-f', os.path.join(sys.argv[1], 'role.sql')), check=True)
 run(admin, 'CREATE ROLE customer LOGIN CONNECTION LIMIT 12')
 CHANGED = {
     'pools': "'shop_api: application=shop_api-* size=3 overflow=2; workers: application=\"celery worker\" size=4; other: user=nobody size=2'",
@@ -164,7 +164,7 @@ for _ in range(50):
 victims = [connect(application_name='victim', user='customer') for _ in range(2)]
 many = [connect(application_name=f'one of many {i}', user='customer') for i in range(3)]
 ok(refused(application_name='late', user='customer'), 'a login is refused')
-monitor = connect(user='grafana')
+monitor = connect(user='monitoring')
 run(monitor, 'SET default_transaction_read_only = on')
 prometheus = Prometheus()
 database = connect()
