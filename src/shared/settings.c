@@ -21,7 +21,7 @@ int			pmon_sample_interval = 1000;
 int			pmon_max_groups = 2000;
 int			pmon_history_size = 16 * 1024;
 int			pmon_max_holds = 1000;
-int			pmon_holds_size = 8 * 1024;
+int			pmon_holds_size = 4 * 1024;
 bool		pmon_track_transactions = true;
 int			pmon_warning_threshold = 80;
 int			pmon_critical_threshold = 95;
@@ -242,7 +242,7 @@ define_memory_settings(void)
 							"Sets the amount of memory for the history of holds.",
 							NULL,
 							&pmon_holds_size,
-							8 * 1024, 256, 1024 * 1024,
+							4 * 1024, 256, 1024 * 1024,
 							PGC_POSTMASTER,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
