@@ -76,6 +76,7 @@ check_deb()
 			server_files | sed -e "s|^lib/|lib/postgresql/$major/lib/|" -e "s|^share/|share/postgresql/$major/|"
 			printf '%s\n' "${documents[@]/#/$doc/}" "$doc/"{README.Debian,changelog,changelog.Debian,copyright}
 			for file in dashboards/* pool_monitor_fleet.sql; do echo "$doc/examples/$file"; done
+			for file in $(cd examples && find . -type f -printf '%P\n'); do echo "$doc/examples/$file"; done
 		} >"$packages/$package.expected"
 		# long documents are compressed, examples are not
 		(cd "$packages/$package/usr" && find . -type f -printf '%P\n' | sed '/\/examples\//!s/\.gz$//') \
@@ -118,7 +119,7 @@ check_rpm()
 	fi
 	{
 		server_files | sed "s|^|$prefix/|"
-		printf '%s\n' "${documents[@]}" CHANGELOG.md dashboards/* pool_monitor_fleet.sql |
+		printf '%s\n' "${documents[@]}" CHANGELOG.md dashboards/* $(find examples -type f) pool_monitor_fleet.sql |
 			sed "s|^|/usr/share/doc/pool_monitor_$major-$version/|"
 		echo "/usr/share/licenses/pool_monitor_$major-$version/LICENSE"
 	} >"$packages/rpm.expected"
