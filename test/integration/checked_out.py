@@ -22,7 +22,7 @@ import asyncpg
 import psycopg2
 from sqlalchemy import create_engine, exc, text
 
-from tap import equal, finish, note, ok, wait_until
+from tap import equal, finish, note, ok, wait_for, wait_until
 
 SETTLED = 0.04
 SECONDS = float(os.environ.get('CHECKED_OUT_SECONDS', 4))
@@ -139,6 +139,9 @@ class Load:
 
 def gone(application):
     wait_until(lambda: values(f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'")[0] == 0, f'{application} is gone')
+    # what comes later must not be taken for a replacement
+    samples = values('SELECT samples FROM pool_monitor_info')[0]
+    wait_for(lambda: values('SELECT samples FROM pool_monitor_info')[0] >= samples + 2)
 
 
 def loads():
