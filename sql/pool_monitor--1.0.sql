@@ -887,6 +887,15 @@ END;
 COMMENT ON FUNCTION pool_monitor_health() IS
 'the main figures of pool_monitor_status, those of each declared pool under pools, and what pool_monitor_diagnosis() says under findings, as JSON for a health endpoint';
 
+CREATE FUNCTION pool_monitor_report(
+    since timestamptz DEFAULT pg_catalog.now() - interval '1 day',
+    until timestamptz DEFAULT pg_catalog.now())
+RETURNS text
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_monitor_report(timestamptz, timestamptz) IS
+'one HTML file that needs nothing else: what pool_monitor_diagnosis() says, a chart of connections by application with incidents and refused logins, declared pools, incidents and who held the connections, which code holds them, sizes, sessions that were ended, and settings; what the reader may not see is not in it';
+
 --
 -- The extension itself
 --

@@ -30,6 +30,13 @@
  *		diagnosis_facts		all that a diagnosis is made from
  *		tags				tags of statements as SQL shows them
  *		sparkline			a line of blocks
+ *		report_html			text and tables as HTML
+ *		report_svg			charts
+ *		report_style		the looks of the report
+ *		report_query		what the report asks
+ *		report_sections		its sections, in their order
+ *		report_chart		the one with connections over time
+ *		report_incidents	the one with incidents
  *
  * worker/, in the background worker; allocates once and never raises:
  *		worker				its main loop

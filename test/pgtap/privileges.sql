@@ -256,6 +256,7 @@ UNION ALL
 SELECT 'pool_monitor_' || o, 'own' FROM unnest('{
         connections, connections(), applications, applications(), groups, groups(), rejections, rejections(),
         sessions, sessions(), leaks, leak_suspects(), terminations, terminations(), "diagnosis(interval)", health(),
+        "report(timestamp with time zone,timestamp with time zone)",
         "terminate(integer,boolean)", "terminate_idle(interval,text,name,name,integer,boolean)"}'::text[]) o
 UNION ALL
 SELECT 'pool_monitor_' || o, 'all' FROM unnest('{
