@@ -10,7 +10,7 @@
 #   quick      without the TAP tests and the real clients; two minutes
 #   version    all without what is the same with every server: the looks of the
 #              sources, the unit tests, which need no server, the alert rules,
-#              how well recommended sizes serve a client, and what a diagnosis
+#              how a report looks in a browser, how well recommended sizes serve a client, and what a diagnosis
 #              finds in minutes of load
 #   versions   "version" with each of these major versions, by default 17, 18
 #              and 19; each three quarters of what "all" takes.  The servers
@@ -184,7 +184,7 @@ run_all()
 	suite pgTAP test/pgtap run_pgtap test/pgtap/*.sql
 	if [ "$mode" != quick ]; then
 		suite TAP test/t run_tap test/t/*.pl
-		[ "$mode" != version ] || rm -f test/integration/{promtool.sh,sizing_sqlalchemy.py,checked_out.py,diagnosis/load.py}
+		[ "$mode" != version ] || rm -f test/integration/{promtool.sh,report.sh,sizing_sqlalchemy.py,checked_out.py,diagnosis/load.py}
 		suite integration test/integration run_integration test/integration/*.sh test/integration/*.py
 	fi
 }

@@ -64,7 +64,7 @@ put_holders(const PmonReport *report, int64 incident)
 					  columns, lengthof(columns),
 					  "SELECT moment, application_name, usename, datname, client_addr, state, connections, "
 					  PMON_DURATION("longest_transaction") ","
-					  " wait_event_type || ': ' || wait_event, tags, query FROM ("
+					  " wait_event_type || ': ' || wait_event, " PMON_TAGS ", query FROM ("
 					  "SELECT *, row_number() OVER (PARTITION BY moment ORDER BY connections DESC, longest_transaction DESC NULLS LAST) AS place"
 					  " FROM @extschema@.pool_monitor_incident_holders($3)) h"
 					  " WHERE place <= 8 ORDER BY moment DESC, place",

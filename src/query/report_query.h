@@ -37,6 +37,11 @@ typedef struct PmonReport
 #define PMON_ROUNDED(x, digits) \
 	"pg_catalog.round((" x ")::numeric, " #digits ")"
 
+#define PMON_TAGS \
+	"CASE pg_catalog.jsonb_typeof(tags) WHEN 'object' THEN" \
+	" (SELECT string_agg(key || '=' || value, ', ' ORDER BY key) FROM pg_catalog.jsonb_each_text(tags))" \
+	" ELSE tags #>> '{}' END"
+
 /* May the user call it?  Given as for regprocedure, without the schema */
 extern bool pmon_report_may_call(const PmonReport *report, const char *function);
 

@@ -40,7 +40,7 @@ put_figures(const PmonReport *report)
 {
 	static const char *const names[] = {
 		"connections", "of max_connections", "available", "checked out",
-		"most at once", "refused logins", "ended by pool_monitor"
+		"most since the reset", "refused since the reset", "ended since the reset"
 	};
 	PmonHtml   *html = report->html;
 
@@ -131,12 +131,13 @@ put_pool_bars(const PmonReport *report)
 	uint64		npools;
 
 	pmon_report_begin_query(report,
-							"SELECT pool, capacity, checked_out, total_connections, status FROM @extschema@.pool_monitor_pools()"
+							"SELECT pool, capacity, checked_out, total_connections, status, peak_checked_out FROM @extschema@.pool_monitor_pools()"
 							" WHERE capacity > 0",
 							0);
 	npools = SPI_processed;
 	for (uint64 row = 0; row < npools; row++)
-		widest = Max(widest, Max(pmon_report_number(row, 2), pmon_report_number(row, 4)));
+		widest = Max(Max(widest, pmon_report_number(row, 2)),
+					 Max(pmon_report_number(row, 4), pmon_report_number(row, 6)));
 	if (npools > 0)
 	{
 		appendStringInfo(&html->out,
@@ -155,11 +156,12 @@ put_pool_bars(const PmonReport *report)
 							 pmon_report_value(row, 2), pmon_report_value(row, 5));
 			pmon_html_markup(html, "</text>\n");
 			pmon_svg_bar(html, y + 20, PMON_BAR_WIDTH / widest, (int64) pmon_report_number(row, 2),
-						 (int64) pmon_report_number(row, 3), (int64) pmon_report_number(row, 4));
+						 (int64) pmon_report_number(row, 3), (int64) pmon_report_number(row, 4),
+						 (int64) pmon_report_number(row, 6));
 		}
 		pmon_html_markup(html,
 						 "</svg>\n</div>\n<figcaption>Dark: checked out. Light: checked in. Frame: the capacity, "
-						 "size and overflow of all instances.</figcaption>\n</figure>\n");
+						 "size and overflow of all instances. Red line: the most that was checked out at once.</figcaption>\n</figure>\n");
 	}
 	pmon_report_end_query();
 }
@@ -206,9 +208,7 @@ put_holds(const PmonReport *report)
 
 	pmon_report_table(report, "What held connections, by the code that its statements name: the 20 that held most",
 					  columns, lengthof(columns),
-					  "SELECT CASE pg_catalog.jsonb_typeof(tags) WHEN 'object' THEN"
-					  " (SELECT string_agg(key || '=' || value, ', ' ORDER BY key) FROM pg_catalog.jsonb_each_text(tags))"
-					  " ELSE tags #>> '{}' END, application_name, query_id,"
+					  "SELECT " PMON_TAGS ", application_name, query_id,"
 					  " " PMON_ROUNDED("connections", 2) ", " PMON_ROUNDED("100 * share", 1) " || '%',"
 					  " " PMON_DURATION("longest") ", mostly, query FROM ("
 					  "SELECT tags, application_name, query_id, sum(connections_avg) AS connections, sum(share) AS share,"

@@ -22,7 +22,7 @@
 /* The plot within the chart */
 #define LEFT		44
 #define RIGHT		950
-#define TOP			30
+#define TOP			34
 #define BOTTOM		306
 
 /* Marks on the axes, and how far labels must be apart */
@@ -30,8 +30,8 @@
 #define LABEL_GAP	34
 
 /* A mark of refused logins, an arrow above the plot */
-#define MARK_TOP	8
-#define MARK_BOTTOM	18
+#define MARK_TOP	4
+#define MARK_BOTTOM	14
 
 typedef struct Scale
 {
@@ -317,7 +317,7 @@ pmon_svg_chart(PmonHtml *html, const PmonChart *chart)
 
 void
 pmon_svg_bar(PmonHtml *html, int y, double scale, int64 capacity,
-			 int64 checked_out, int64 total)
+			 int64 checked_out, int64 total, int64 peak)
 {
 	appendStringInfo(&html->out,
 					 "<rect class=\"in\" x=\"1\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>"
@@ -326,4 +326,7 @@ pmon_svg_bar(PmonHtml *html, int y, double scale, int64 capacity,
 					 y, Max(total, 0) * scale, PMON_BAR_HEIGHT,
 					 y, Max(checked_out, 0) * scale, PMON_BAR_HEIGHT,
 					 y, Max(capacity, 0) * scale, PMON_BAR_HEIGHT);
+	if (peak > 0)
+		appendStringInfo(&html->out, "<path class=\"peak\" d=\"M%.1f %dv%d\"/>\n",
+						 Max(peak * scale - 0.5, 2), y - 2, PMON_BAR_HEIGHT + 4);
 }

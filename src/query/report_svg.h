@@ -58,10 +58,10 @@ extern void pmon_svg_chart(PmonHtml *html, const PmonChart *chart);
 /* Is the line of max_connections too far up to be drawn? */
 extern bool pmon_svg_limit_is_above(const PmonChart *chart);
 
-/* One pool: of its capacity, what is checked out and what is checked in */
+/* One pool: of its capacity, what is checked out and checked in now, and the peak */
 #define PMON_BAR_WIDTH		960
 #define PMON_BAR_HEIGHT		18
 extern void pmon_svg_bar(PmonHtml *html, int y, double scale, int64 capacity,
-						 int64 checked_out, int64 total);
+						 int64 checked_out, int64 total, int64 peak);
 
 #endif							/* PMON_REPORT_SVG_H */
