@@ -10,8 +10,8 @@
 #   quick      without the TAP tests and the real clients; two minutes
 #   version    all without what is the same with every server: the looks of the
 #              sources, the unit tests, which need no server, the alert rules,
-#              how a report looks in a browser, how well recommended sizes serve a client, and what a diagnosis
-#              finds in minutes of load
+#              how a report looks in a browser, how well recommended sizes
+#              serve a client, and what a diagnosis finds in minutes of load
 #   versions   "version" with each of these major versions, by default 17, 18
 #              and 19; each three quarters of what "all" takes.  The servers
 #              are unpacked and kept, see test/lib/versions.sh.
