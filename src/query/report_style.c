@@ -82,7 +82,7 @@ static const char *const head =
 "  h2, h3, caption, thead { break-after: avoid; } .verdicts li, figure, tr { break-inside: avoid; }\n"
 "  .scroll { overflow: visible; } .chart { min-width: 0; }\n"
 "  table { width: 100%; font-size: 7pt; } code { font-size: 7pt; }\n"
-"  th, td, tbody th, td.code { min-width: 0; max-width: none; padding-right: 3pt; overflow-wrap: anywhere; } td.n { white-space: normal; }\n"
+"  th, td, tbody th, td.code { min-width: 0; max-width: none; padding-right: 3pt; overflow-wrap: anywhere; } tbody th { min-width: 10em; } td.n { white-space: normal; }\n"
 "  * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }\n"
 "}\n"
 "</style>\n"

@@ -14,7 +14,6 @@
 
 #include <math.h>
 
-#include "pgtime.h"
 #include "utils/timestamp.h"
 
 #include "query/report_svg.h"
