@@ -23,6 +23,9 @@
 /* Where samples are not kept any more, there is one figure a minute */
 #define COARSEST_SAMPLES	USECS_PER_MINUTE
 
+/* The most steps that the chart has */
+#define MAX_PERIODS			120
+
 /* In a query, the number of the layer for the others, counted from 1 */
 #define LAST_LAYER			CppAsString2(PMON_CHART_LAYERS)
 
@@ -45,10 +48,14 @@ typedef struct Picture
 	int			max_connections;
 } Picture;
 
-/* A step for about a hundred periods, of what is kept; 0: nothing is */
+/*
+ * A step for about a hundred periods, of what is kept; 0: nothing is.  They are
+ * fewer where all applications that there may be would have too many rows.
+ */
 static int64
 choose_step(const PmonReport *report)
 {
+	int			periods = Min(MAX_PERIODS, PMON_MAX_PERIOD_ROWS / 2 / pmon->max_groups);
 	TimestampTz oldest;
 	TimestampTz newest;
 	TimestampTz since;
@@ -59,7 +66,9 @@ choose_step(const PmonReport *report)
 	until = Min(report->until, newest + 1);
 	if (oldest == 0 || since >= until)
 		return 0;
-	return pmon_default_step(since, since + (until - since) / 2);
+
+	/* that makes 60 out of what it is given */
+	return pmon_default_step(since, since + (until - since) / Max(periods, 4) * 60);
 }
 
 static void

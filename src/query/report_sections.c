@@ -160,7 +160,7 @@ put_pool_bars(const PmonReport *report)
 						 (int64) pmon_report_number(row, 6));
 		}
 		pmon_html_markup(html,
-						 "</svg>\n</div>\n<figcaption>Dark: checked out. Light: checked in. Frame: the capacity, "
+						 "</svg>\n</div>\n<figcaption>Solid: checked out. Pale: checked in. Frame: the capacity, "
 						 "size and overflow of all instances. Red line: the most that was checked out at once.</figcaption>\n</figure>\n");
 	}
 	pmon_report_end_query();

@@ -63,7 +63,7 @@ static const char *const head =
 "td.code { min-width: 18rem; max-width: 40rem; } td.code code { overflow-wrap: anywhere; }\n"
 "code { font: .8125rem/1.45 ui-monospace, \"SF Mono\", Menlo, Consolas, monospace; }\n"
 "svg text { font: 13px system-ui, \"Segoe UI\", Roboto, sans-serif; fill: var(--text); }\n"
-".chart { display: block; width: 100%; min-width: 40rem; height: auto; }\n"
+".chart { display: block; width: 100%; min-width: 52rem; height: auto; }\n"
 ".key { display: inline-block; width: .75rem; height: .75rem; margin-right: .5rem; }\n"
 ".s1 { fill: var(--s1); } .s2 { fill: var(--s2); } .s3 { fill: var(--s3); } .s4 { fill: var(--s4); } .s5 { fill: var(--s5); }\n"
 ".s6 { fill: var(--s6); } .s7 { fill: var(--s7); } .s8 { fill: var(--s8); } .s9 { fill: var(--s9); }\n"

@@ -108,6 +108,8 @@ SELECT is(pg_get_function_arguments('pool_monitor_diagnosis(interval)'::regproce
     'OUT subject_type text, OUT subject text, OUT evidence text, OUT remedy text, OUT reference text',
     'pool_monitor_diagnosis() has its argument and columns');
 SELECT function_returns('pool_monitor_health', ARRAY[]::text[], 'jsonb', 'pool_monitor_health() returns jsonb');
+SELECT is(pg_get_function_arguments('pool_monitor_report'::regproc), 'since timestamp with time zone DEFAULT (now() - ''1 day''::interval), '
+    'until timestamp with time zone DEFAULT now()', 'pool_monitor_report() has its arguments and defaults');
 SELECT function_returns('pool_monitor_reset', ARRAY[]::text[], 'timestamp with time zone',
     'pool_monitor_reset() returns a time');
 SELECT function_returns('pool_monitor_reset', ARRAY['text'], 'timestamp with time zone',
