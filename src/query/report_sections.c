@@ -30,7 +30,7 @@ typedef struct Section
 	const char *id;
 	const char *title;
 	bool		needs_preload;
-	const char *function;		/* that one must be allowed to call, or NULL */
+	const char *function;		/* that one must be allowed to call */
 	void		(*put) (const PmonReport *report);
 } Section;
 
@@ -117,7 +117,8 @@ put_verdicts(const PmonReport *report)
 		put_verdict(html, row);
 	pmon_html_markup(html, "</ol>\n");
 	pmon_report_end_query();
-	put_figures(report);
+	if (pmon_report_may_call(report, "pool_monitor_status()"))
+		put_figures(report);
 }
 
 /* The height that a pool takes in the picture: its name above its bar */
@@ -307,14 +308,14 @@ put_settings(const PmonReport *report)
 }
 
 static const Section sections[] = {
-	{"verdicts", "Verdicts", false, NULL, put_verdicts},
-	{"connections", "Connections over time", true, NULL, pmon_report_chart},
-	{"pools", "Declared pools", false, NULL, put_pools},
+	{"verdicts", "Verdicts", false, "pool_monitor_diagnosis(interval)", put_verdicts},
+	{"connections", "Connections over time", true, "pool_monitor_utilization(timestamptz,timestamptz,interval)", pmon_report_chart},
+	{"pools", "Declared pools", false, "pool_monitor_pools()", put_pools},
 	{"incidents", "Incidents", true, "pool_monitor_incidents()", pmon_report_incidents},
 	{"holds", "What code holds connections", true, "pool_monitor_holds(timestamptz,timestamptz)", put_holds},
 	{"sizing", "Sizes for pools", true, "pool_monitor_sizing(interval,double precision,interval)", put_sizing},
-	{"ends", "Sessions that were ended", true, NULL, put_terminations},
-	{"settings", "Versions and settings", false, NULL, put_settings}
+	{"ends", "Sessions that were ended", true, "pool_monitor_terminations()", put_terminations},
+	{"settings", "Versions and settings", false, "pool_monitor_info()", put_settings}
 };
 
 void
@@ -331,8 +332,9 @@ pmon_report_sections(const PmonReport *report)
 						 section->id, section->id, section->title);
 		if (section->needs_preload && pmon == NULL)
 			pmon_html_element(html, "p", "Nothing is known of this: pool_monitor is not in shared_preload_libraries.");
-		else if (section->function != NULL && !pmon_report_may_call(report, section->function))
-			pmon_html_element(html, "p", "This is for members of pg_read_all_stats.");
+		else if (!pmon_report_may_call(report, section->function))
+			pmon_html_element(html, "p", psprintf("This takes the right to call %s, which members of pg_read_all_stats have by default.",
+												  section->function));
 		else
 			section->put(report);
 		pmon_html_markup(html, "</section>\n");

@@ -271,14 +271,14 @@ $observer->query('RESET ALL');
 #
 my $session = PoolMonitor::session($node, user => 'nobody', appname => 'plain');
 ($report, $html) = read_report($session, 'an ordinary role gets a report');
-is(scalar(grep { $_ eq 'This is for members of pg_read_all_stats.' } @{ $report->{texts}{p} }), 3, 'of which three sections are for others');
+is(scalar(grep { /^This takes the right to call pool_monitor_\w+\([\w, ]*\), which members of pg_read_all_stats have/ } @{ $report->{texts}{p} }), 3, 'of which three sections are for others');
 like(join("\n", @{ $report->{texts}{p} }), qr/^Which application had them is for members of pg_read_all_stats\.$/m, 'and the chart has no applications');
 is(rows($report, qr/^Connections by application/, 0), 'all connections', 'but all connections');
 ok($html !~ /onerror|filler|refused<|stock/, 'none of it names what others do');
 $session->quit;
 $session = PoolMonitor::session($node, user => 'reader', appname => 'reader');
 ($report) = read_report($session, 'pg_read_all_stats gets all');
-unlike(join("\n", @{ $report->{texts}{p} }), qr/This is for members/, 'sections');
+unlike(join("\n", @{ $report->{texts}{p} }), qr/This takes the right/, 'sections');
 $session->quit;
 $observer->query('GRANT EXECUTE ON FUNCTION pool_monitor_incidents() TO nobody');
 $session = PoolMonitor::session($node, user => 'nobody');
@@ -286,6 +286,16 @@ $session = PoolMonitor::session($node, user => 'nobody');
 like(rows($report, qr/^Incidents, the latest/), qr/^1\|/, 'sees them');
 is(rows($report, qr/^Who held/), '', 'but not who held the connections');
 $session->quit;
+
+# What nobody may call any more is left out, and the rest is there
+$node->safe_psql('postgres', q{SELECT format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure) FROM pg_proc p
+	WHERE proname LIKE 'pool\_monitor\_%' AND proname <> 'pool_monitor_report' \gexec});
+$session = PoolMonitor::session($node, user => 'nobody');
+($report) = read_report($session, 'a role that may call nothing else');
+is(scalar(grep { /^This takes the right to call/ } @{ $report->{texts}{p} }), 7, 'gets the titles of sections, and what it was granted');
+$session->quit;
+$node->safe_psql('postgres', q{SELECT format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', p.oid::regprocedure) FROM pg_proc p
+	WHERE proname LIKE 'pool\_monitor\_%' \gexec});
 
 #
 # Encodings
