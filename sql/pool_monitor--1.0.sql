@@ -916,6 +916,8 @@ CREATE FUNCTION pool_monitor_info(
     OUT memory_bytes bigint,
     OUT saved_at timestamptz,
     OUT save_failures bigint,
+    OUT metrics_written_at timestamptz,
+    OUT metrics_failures bigint,
     OUT restored_from timestamptz,
     OUT stats_reset timestamptz)
 RETURNS record
@@ -942,6 +944,8 @@ COMMENT ON COLUMN pool_monitor_info.groups_evicted IS 'groups folded into <other
 COMMENT ON COLUMN pool_monitor_info.memory_bytes IS 'shared memory of the extension, in bytes';
 COMMENT ON COLUMN pool_monitor_info.saved_at IS 'when statistics were last saved';
 COMMENT ON COLUMN pool_monitor_info.save_failures IS 'attempts to save that failed';
+COMMENT ON COLUMN pool_monitor_info.metrics_written_at IS 'when the metrics were last written to pool_monitor.metrics_file';
+COMMENT ON COLUMN pool_monitor_info.metrics_failures IS 'attempts to write them that failed';
 COMMENT ON COLUMN pool_monitor_info.restored_from IS 'when the statistics were saved that this server started with';
 COMMENT ON COLUMN pool_monitor_info.stats_reset IS 'when all statistics were last reset, or null';
 

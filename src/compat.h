@@ -255,6 +255,13 @@ PmonFindSetting(const char *name)
 #define PG_SIG_IGN	SIG_IGN
 #endif
 
+/* Let a worker be ended where its database is to be dropped, where core can */
+#if PG_VERSION_NUM >= 190000
+#define PMON_BGWORKER_INTERRUPTIBLE	BGWORKER_INTERRUPTIBLE
+#else
+#define PMON_BGWORKER_INTERRUPTIBLE	0
+#endif
+
 /* The wait event that the worker shows while it sleeps */
 #if PG_VERSION_NUM >= 170000
 #define PmonWaitEvent(name)		WaitEventExtensionNew(name)

@@ -22,7 +22,9 @@
  *		history_reader		what is kept of the past
  *		load_reader			the load out of it
  *		holds_reader		which code held connections, added up
- *		openmetrics			the text format of the metrics
+ *		openmetrics			the text formats of the metrics
+ *		metrics_text		the metrics themselves
+ *		metrics_writer		a background worker that writes them to a file
  *		metrics_holds		which code holds connections, as metrics
  *		series_groups		groups as they are exposed to Prometheus
  *		sizing_input		what the formula for a pool's size is given
@@ -47,6 +49,7 @@
  *		openings			when they opened connections, and what that proves
  *		terminator			ends sessions by policy
  *		stats_file			saving and restoring; also at shutdown
+ *		writer_keeper		has the writer of metrics run where one is wanted
  *
  * session/, in every session; takes no lock when a transaction ends:
  *		session_stats		exact counts

@@ -346,11 +346,14 @@ copy_column(char *copy, int size, HeapTuple tuple, TupleDesc desc, int column)
 	snprintf(copy, size, "%s", value != NULL ? value : "");
 }
 
-/* The oldest ones, and those that somebody waits for; everybody sees them. */
+/*
+ * The oldest ones, and those that somebody waits for; everybody sees them, but for
+ * a process without a database: it has no statements.
+ */
 static void
 gather_prepared(PmonFacts *facts, const PmonLockWaits *waits)
 {
-	if (max_prepared_xacts == 0)
+	if (max_prepared_xacts == 0 || !OidIsValid(MyDatabaseId))
 		return;
 	SPI_connect();
 	if (SPI_execute("SELECT gid, owner, database, transaction, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) prepared)"

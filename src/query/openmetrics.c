@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * openmetrics.c
- *	  Writes metrics in OpenMetrics' text format, version 1.0.
+ *	  Writes metrics as text: in OpenMetrics' format, or in Prometheus' older one.
  *
  * Hold times are exposed with far fewer buckets than we count them in.  "le"
  * is inclusive, and hold times are whole microseconds, so the bucket of those
  * below 2^k microseconds has the bound 2^k - 1: each count is then exact, not
  * off by those that hit the bound.
  *
- * The text ends with "# EOF" without a line feed, as the format allows: psql
- * adds one, and nothing may follow it.
+ * OpenMetrics ends with "# EOF", here without a line feed, as the format allows:
+ * psql adds one, and nothing may follow it.  See also openmetrics.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -145,6 +145,10 @@ static const Descriptor descriptors[PMON_METRICS] = {
 	"When statistics were last saved."},
 	[PMON_METRIC_SAVE_FAILURES] = {"save_failures", TYPE_COUNTER, NULL,
 	"Attempts to save the statistics that failed."},
+	[PMON_METRIC_LAST_METRICS] = {"last_metrics_timestamp_seconds", TYPE_GAUGE, "seconds",
+	"When the metrics were last written to pool_monitor.metrics_file."},
+	[PMON_METRIC_METRICS_FAILURES] = {"metrics_failures", TYPE_COUNTER, NULL,
+	"Attempts to write the metrics to pool_monitor.metrics_file that failed."},
 	[PMON_METRIC_GROUPS] = {"groups", TYPE_GAUGE, NULL,
 	"Groups (database, role, application) that are tracked."},
 	[PMON_METRIC_MAX_GROUPS] = {"max_groups", TYPE_GAUGE, NULL,
@@ -178,16 +182,25 @@ pmon_escape(StringInfo out, const char *text)
 }
 
 void
-pmon_begin_exposition(PmonExposition *exposition)
+pmon_begin_exposition(PmonExposition *exposition, PmonMetricsFormat format)
 {
+	exposition->format = format;
 	initStringInfo(&exposition->text);
 }
 
 const char *
 pmon_end_exposition(PmonExposition *exposition)
 {
-	appendStringInfoString(&exposition->text, "# EOF");
+	if (exposition->format == PMON_OPENMETRICS)
+		appendStringInfoString(&exposition->text, "# EOF");
 	return exposition->text.data;
+}
+
+/* What a sample of the current family ends in */
+static const char *
+sample_suffix(const PmonExposition *exposition)
+{
+	return descriptors[exposition->family].type == TYPE_COUNTER ? "_total" : "";
 }
 
 void
@@ -195,14 +208,16 @@ pmon_begin_family(PmonExposition *exposition, PmonMetric metric)
 {
 	const Descriptor *descriptor = &descriptors[metric];
 	StringInfo text = &exposition->text;
+	const char *suffix;
 
 	exposition->family = metric;
-	appendStringInfo(text, "# TYPE " PREFIX "%s %s\n", descriptor->name,
+	suffix = exposition->format == PMON_PROMETHEUS ? sample_suffix(exposition) : "";
+	appendStringInfo(text, "# TYPE " PREFIX "%s%s %s\n", descriptor->name, suffix,
 					 type_names[descriptor->type]);
-	if (descriptor->unit != NULL)
+	if (descriptor->unit != NULL && exposition->format == PMON_OPENMETRICS)
 		appendStringInfo(text, "# UNIT " PREFIX "%s %s\n", descriptor->name,
 						 descriptor->unit);
-	appendStringInfo(text, "# HELP " PREFIX "%s ", descriptor->name);
+	appendStringInfo(text, "# HELP " PREFIX "%s%s ", descriptor->name, suffix);
 	pmon_escape(text, descriptor->help);
 	appendStringInfoChar(text, '\n');
 }
@@ -284,13 +299,6 @@ put_decimal(PmonExposition *exposition, int64 value, int decimals)
 
 	appendStringInfoString(&exposition->text, format_decimal(buf, value, decimals));
 	appendStringInfoChar(&exposition->text, '\n');
-}
-
-/* What a sample of the current family ends in */
-static const char *
-sample_suffix(const PmonExposition *exposition)
-{
-	return descriptors[exposition->family].type == TYPE_COUNTER ? "_total" : "";
 }
 
 void

@@ -1,15 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * openmetrics.h
- *	  Writes metrics in OpenMetrics' text format, version 1.0.
+ *	  Writes metrics as text: in OpenMetrics' format, or in Prometheus' older one.
  *
  * What a metric is called, its type, its unit and its help are in one table.
  * A writer starts a family and adds its samples; families must not be
  * interleaved.
  *
- * Only types that Prometheus' older text format knows too are used.  That is
- * why an enumeration is a gauge with a series for each of its words, and not
- * a stateset.
+ * The formats are OpenMetrics 1.0, and Prometheus' text format 0.0.4, which is what
+ * node_exporter reads from files.  Series and values are the same in both.  In the
+ * older one a counter's family is called as its samples are, and there are neither
+ * units nor an end; and only types that it knows too are used.  That is why an
+ * enumeration is a gauge with a series for each of its words, and not a stateset.
  *
  * Nothing here takes a lock, looks into a catalog or converts an encoding:
  * names must be UTF-8 when the text reaches its reader.
@@ -81,6 +83,8 @@ typedef enum PmonMetric
 	PMON_METRIC_SAMPLE_DURATION,
 	PMON_METRIC_LAST_SAVE,
 	PMON_METRIC_SAVE_FAILURES,
+	PMON_METRIC_LAST_METRICS,
+	PMON_METRIC_METRICS_FAILURES,
 	PMON_METRIC_GROUPS,
 	PMON_METRIC_MAX_GROUPS,
 	PMON_METRIC_GROUPS_EVICTED,
@@ -89,9 +93,16 @@ typedef enum PmonMetric
 
 #define PMON_METRICS	(PMON_METRIC_MEMORY + 1)
 
+typedef enum PmonMetricsFormat
+{
+	PMON_OPENMETRICS,
+	PMON_PROMETHEUS
+} PmonMetricsFormat;
+
 /* An exposition in the making */
 typedef struct PmonExposition
 {
+	PmonMetricsFormat format;
 	StringInfoData text;
 	PmonMetric	family;			/* that samples belong to */
 } PmonExposition;
@@ -118,11 +129,12 @@ typedef struct PmonLabels
 #define PMON_MICROSECONDS	6
 #define PMON_NANOSECONDS	9
 
-/* The family's name in the exposition; a counter's samples add "_total" */
+/* The family's name in OpenMetrics; a counter's samples add "_total" */
 extern const char *pmon_metric_name(PmonMetric metric);
 
 /* Start an exposition, and complete it: returns its text. */
-extern void pmon_begin_exposition(PmonExposition *exposition);
+extern void pmon_begin_exposition(PmonExposition *exposition,
+								  PmonMetricsFormat format);
 extern const char *pmon_end_exposition(PmonExposition *exposition);
 
 /* Start a family; each may come once. */

@@ -23,7 +23,7 @@ PG_FUNCTION_INFO_V1(pool_monitor_info);
 PG_FUNCTION_INFO_V1(pool_monitor_reset);
 PG_FUNCTION_INFO_V1(pool_monitor_reset_application);
 
-#define RECORDED_INFO_COLUMNS	15
+#define RECORDED_INFO_COLUMNS	17
 
 /* A duration that was measured, in ns, as milliseconds; null before that */
 static void
@@ -59,6 +59,8 @@ pool_monitor_info(PG_FUNCTION_ARGS)
 	pmon_put_bigint(&row, pmon->memory_bytes);
 	pmon_put_time(&row, pmon->saved_at);
 	pmon_put_bigint(&row, pmon->save_failures);
+	pmon_put_time(&row, pmon->metrics_written_at);
+	pmon_put_bigint(&row, pmon->metrics_failures);
 	pmon_put_time(&row, pmon->restored_from);
 	pmon_put_time(&row, pmon->stats_reset);
 	LWLockRelease(PmonLock());

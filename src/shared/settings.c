@@ -42,9 +42,34 @@ const PmonPools *pmon_declared = &no_pools;
 uint32		pmon_declared_version = 0;
 
 int			pmon_max_held_metrics = 0;
+char	   *pmon_metrics_file = NULL;
+int			pmon_metrics_interval = 15;
+
 static char *tags_string = NULL;
 PmonTagKeys pmon_tag_keys = {0};
 uint32		pmon_tag_keys_version = 0;
+
+/* Refuse what can not be the name of a file. */
+static bool
+check_metrics_file(char **newval, void **extra, GucSource source)
+{
+	const char *slash = last_dir_separator(*newval);
+	const char *name = slash != NULL ? slash + 1 : *newval;
+
+	if (**newval == '\0')
+		return true;
+	if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	{
+		GUC_check_errdetail("It is the name of a folder.");
+		return false;
+	}
+	if (strlen(*newval) + strlen(PMON_METRICS_TEMPORARY) >= MAXPGPATH)
+	{
+		GUC_check_errdetail("It is too long.");
+		return false;
+	}
+	return true;
+}
 
 /* Refuse a list of keys that can not be read, and say where it is wrong. */
 static bool
@@ -289,6 +314,29 @@ define_sampling_settings(void)
 							 NULL, NULL, NULL);
 }
 
+/* The metrics as a file. */
+static void
+define_metrics_settings(void)
+{
+	DefineCustomStringVariable("pool_monitor.metrics_file",
+							   "Sets the file that the metrics are written to, for node_exporter.",
+							   "A path, from the data directory unless it is absolute. An empty one writes none.",
+							   &pmon_metrics_file,
+							   "",
+							   PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY,
+							   check_metrics_file, NULL, NULL);
+
+	DefineCustomIntVariable("pool_monitor.metrics_interval",
+							"Sets the time between two writings of the metrics to the file.",
+							NULL,
+							&pmon_metrics_interval,
+							15, 1, 24 * 60 * 60,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
+
 /* When something is worth a person's attention. */
 static void
 define_threshold_settings(void)
@@ -352,6 +400,7 @@ pmon_define_settings(bool preloading)
 	define_sampling_settings();
 	define_threshold_settings();
 	define_save_settings();
+	define_metrics_settings();
 	define_pool_settings();
 	define_limit_settings();
 	define_termination_settings();

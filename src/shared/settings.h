@@ -43,6 +43,13 @@ extern uint32 pmon_declared_version;
 
 extern int	pmon_max_held_metrics;	/* 0: none */
 
+/* Where the metrics are written; "" for nowhere, and NULL before it is defined */
+extern char *pmon_metrics_file;
+extern int	pmon_metrics_interval;	/* s */
+
+/* What the name of the file ends in while it is being written */
+#define PMON_METRICS_TEMPORARY	".tmp"
+
 /* The keys of tags, and a number that changes whenever they do */
 extern PmonTagKeys pmon_tag_keys;
 extern uint32 pmon_tag_keys_version;

@@ -81,6 +81,12 @@ typedef struct PmonShared
 	uint64		save_failures;
 	TimestampTz restored_from;
 
+	/* writing the metrics; written by who does it under PmonLock() */
+	int			metrics_pid;	/* 0 while nobody does */
+	uint64		metrics_writers;	/* so many have started */
+	TimestampTz metrics_written_at;
+	uint64		metrics_failures;
+
 	/*
 	 * Of what was ever counted, how much is in the history.  Written under
 	 * PmonLock() by the worker (shared is enough: it is the only one) and by

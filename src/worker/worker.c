@@ -40,6 +40,7 @@
 #include "worker/stats_file.h"
 #include "worker/terminator.h"
 #include "worker/worker.h"
+#include "worker/writer_keeper.h"
 
 #define LIBRARY				"pool_monitor"
 #define RESTART_SECONDS		1
@@ -48,8 +49,8 @@
  * The name by which the user preloads the library, which may have a path: it
  * need not be found by any other.
  */
-static char *
-library_name(void)
+const char *
+pmon_library_name(void)
 {
 	List	   *names = NIL;
 	ListCell   *lc;
@@ -90,7 +91,7 @@ pmon_register_worker(void)
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_ConsistentState;
 	worker.bgw_restart_time = RESTART_SECONDS;
-	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "%s", library_name());
+	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "%s", pmon_library_name());
 	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", "pmon_worker_main");
 	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s", "pool_monitor sampler");
 	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "%s", "pool_monitor sampler");
@@ -174,6 +175,7 @@ pmon_worker_main(Datum main_arg)
 {
 	double		due;
 	double		save_due;
+	double		writer_due;
 	uint32		wait_event;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -185,6 +187,7 @@ pmon_worker_main(Datum main_arg)
 	pmon_publish_status_array();
 	pmon_sampler_init();
 	pmon_termination_init();
+	pmon_keeper_init();
 	before_shmem_exit(worker_exit, (Datum) 0);
 	announce(MyProcPid);
 	wait_event = PmonWaitEvent("PoolMonitorSampler");
@@ -197,8 +200,9 @@ pmon_worker_main(Datum main_arg)
 
 		due = sample_if_due(due);
 		save_due = save_if_due(save_due);
+		writer_due = pmon_keep_metrics_writer(monotonic_ms());
 
-		wait = Min(due, save_due) - monotonic_ms();
+		wait = Min(Min(due, save_due), writer_due) - monotonic_ms();
 		if (pmon_answers_missing() || pmon_rejections_go_on())
 			wait = Min(wait, 1000.0);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

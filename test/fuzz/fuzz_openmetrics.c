@@ -409,7 +409,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	PmonExposition out;
 	int			n = 0;
 
-	pmon_begin_exposition(&out);
+	pmon_begin_exposition(&out, PMON_OPENMETRICS);
 	do
 	{
 		take_family(&input, &families[n]);

@@ -89,7 +89,8 @@ SELECT results_eq($$SELECT * FROM pg_temp.columns('pool_monitor_info')$$, ARRAY[
     'samples bigint', 'last_sample_at timestamp with time zone', 'last_sample_duration double precision',
     'sample_duration_max double precision', 'missed_samples bigint', 'groups integer', 'max_groups integer',
     'groups_evicted bigint', 'memory_bytes bigint', 'saved_at timestamp with time zone',
-    'save_failures bigint', 'restored_from timestamp with time zone', 'stats_reset timestamp with time zone'],
+    'save_failures bigint', 'metrics_written_at timestamp with time zone', 'metrics_failures bigint',
+    'restored_from timestamp with time zone', 'stats_reset timestamp with time zone'],
     'pool_monitor_info has its columns');
 
 SELECT results_eq($$SELECT * FROM pg_temp.results('pool_monitor_pool_status(int, int, text, name, name)')$$, ARRAY[

@@ -281,7 +281,7 @@ test_histogram(void)
 int
 main(void)
 {
-	pmon_begin_exposition(&out);
+	pmon_begin_exposition(&out, PMON_OPENMETRICS);
 	test_escapes();
 	test_numbers();
 	test_families();

@@ -1,0 +1,654 @@
+/*-------------------------------------------------------------------------
+ *
+ * metrics_text.c
+ *	  All figures as a text for Prometheus.
+ *
+ * See metrics_text.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/timestamp.h"
+
+#include "query/diagnosis_facts.h"
+#include "query/live_sessions.h"
+#include "query/metrics_holds.h"
+#include "query/metrics_text.h"
+#include "query/result_set.h"
+#include "query/series_groups.h"
+#include "shared/group_snapshot.h"
+#include "shared/groups.h"
+#include "shared/incidents.h"
+#include "shared/pool_states.h"
+#include "shared/rejections.h"
+#include "shared/settings.h"
+
+/* One reading of everything, and the text in the making */
+typedef struct Metrics
+{
+	PmonExposition exposition;
+	PmonLive   *live;			/* sessions and walsenders */
+	PmonCounts	counts;			/* of sessions */
+	PmonCounts *pool_counts;	/* the last one: in no pool with a size */
+
+	PmonShared *shared;			/* a copy; NULL if not preloaded */
+	PmonGroupSnapshot *snapshot;
+} Metrics;
+
+static Metrics *
+read_everything(void)
+{
+	Metrics    *metrics = palloc0(sizeof(Metrics));
+
+	if (pmon != NULL)
+	{
+		metrics->snapshot = pmon_take_snapshot(true);
+		pmon_forget_applications(metrics->snapshot);
+		metrics->shared = palloc(sizeof(PmonShared));
+		LWLockAcquire(PmonLock(), LW_SHARED);
+		*metrics->shared = *pmon;
+		LWLockRelease(PmonLock());
+	}
+	metrics->live = pmon_read_live(true);
+	pmon_count_live(metrics->live, &metrics->counts);
+	metrics->pool_counts = pmon_count_pools(metrics->live);
+	return metrics;
+}
+
+/*
+ * The server
+ */
+
+static void
+put_states(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+
+	pmon_begin_family(out, PMON_METRIC_SERVER_CONNECTIONS);
+	for (int i = 0; i < PMON_STATES; i++)
+	{
+		PmonLabels	labels = {0};
+
+		pmon_add_label(&labels, "state", pmon_state_name(i));
+		pmon_add_sample(out, &labels, metrics->counts.states[i], PMON_WHOLE);
+	}
+}
+
+static void
+put_server(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+	int			ordinary_slots = pmon_ordinary_slots();
+	bool		exhausted = pmon_slots_exhausted();
+	int			connections = metrics->counts.connections;
+	double		utilization = (double) connections / ordinary_slots;
+
+	pmon_begin_family(out, PMON_METRIC_STATUS);
+	pmon_add_enumeration(out, NULL, "status", pmon_server_status_names,
+						 PMON_SERVER_STATUSES,
+						 pmon_server_status(utilization, exhausted));
+	put_states(metrics);
+	pmon_add_metric(out, PMON_METRIC_MAX_CONNECTIONS, MaxConnections, PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_RESERVED_CONNECTIONS, PmonReservedSlots(),
+					PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_AVAILABLE_CONNECTIONS,
+					exhausted ? 0 : Max(ordinary_slots - connections, 1),
+					PMON_WHOLE);
+	pmon_begin_family(out, PMON_METRIC_UTILIZATION);
+	pmon_add_ratio(out, NULL, utilization);
+}
+
+/* What only the preloaded library knows of the server */
+static void
+put_recorded_server(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+
+	pmon_add_metric(out, PMON_METRIC_PEAK_CONNECTIONS,
+					metrics->shared->peak_connections.value, PMON_WHOLE);
+	pmon_begin_family(out, PMON_METRIC_REJECTED);
+	for (int i = 0; i < PMON_REJECT_REASONS; i++)
+	{
+		PmonLabels	labels = {0};
+
+		pmon_add_label(&labels, "reason", pmon_reject_reason_names[i]);
+		pmon_add_sample(out, &labels, metrics->snapshot->rejected[i], PMON_WHOLE);
+	}
+	pmon_add_metric(out, PMON_METRIC_TERMINATED,
+					pg_atomic_read_u64(&pmon->terminated), PMON_WHOLE);
+}
+
+static void
+put_leak_suspects(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+	PmonProcState *procs = pmon_read_procs();
+	PmonLockWaits *waits = pmon_read_lock_waits();
+	int			counts[PMON_LEAKS] = {0};
+
+	for (int i = 0; i < metrics->live->nsessions; i++)
+	{
+		const PmonSession *session = &metrics->live->sessions[i];
+
+		counts[pmon_leak_suspect(metrics->live, session,
+								 procs[session->slot].wait_event_info,
+								 pmon_blocking(waits, session->pid))]++;
+	}
+
+	pmon_begin_family(out, PMON_METRIC_LEAK_SUSPECTS);
+	for (int i = PMON_LEAK_NONE + 1; i < PMON_LEAKS; i++)
+	{
+		PmonLabels	labels = {0};
+
+		pmon_add_label(&labels, "reason", pmon_leak_name(i));
+		pmon_add_sample(out, &labels, counts[i], PMON_WHOLE);
+	}
+}
+
+/*
+ * Groups
+ */
+
+/* By names, or the OID of what has been dropped */
+static PmonSeriesGroup *
+find_series(Metrics *metrics, PmonSeriesTable *table, Oid databaseid,
+			Oid userid, const char *application_name)
+{
+	const char *datname = pmon_live_database(metrics->live, databaseid);
+	const char *usename = pmon_live_role(metrics->live, userid);
+
+	return pmon_find_series(table, pmon_shown_name(datname, databaseid),
+							pmon_shown_name(usename, userid), application_name);
+}
+
+static void
+count_connections(Metrics *metrics, PmonSeriesTable *table)
+{
+	for (int i = 0; i < metrics->live->nsessions; i++)
+	{
+		const PmonSession *session = &metrics->live->sessions[i];
+		PmonSeriesGroup *group = find_series(metrics, table, session->databaseid,
+											 session->userid,
+											 session->application_name);
+
+		if (PmonIsSession(session))
+		{
+			group->sessions++;
+			group->sessions_by_state[session->state]++;
+		}
+		else
+		{
+			group->walsenders++;
+			group->walsenders_by_state[session->state]++;
+		}
+	}
+}
+
+/*
+ * Add what the groups have counted, if anything.  Returns the group of names
+ * that each went to, palloc'd, NULL for those that have counted nothing.
+ */
+static PmonSeriesGroup **
+add_counters(Metrics *metrics, PmonSeriesTable *table)
+{
+	PmonGroupSnapshot *snapshot = metrics->snapshot;
+	PmonSeriesGroup **into = palloc0(sizeof(PmonSeriesGroup *) * snapshot->ngroups);
+
+	for (int i = 0; i < snapshot->ngroups; i++)
+	{
+		PmonGroup  *group = &snapshot->groups[i];
+
+		if (group->connections == 0 && group->counters.sessions == 0 &&
+			group->counters.hold.transactions == 0)
+			continue;
+		into[i] = find_series(metrics, table, group->key.databaseid,
+							  group->key.userid, group->key.application_name);
+		pmon_add_counters(&into[i]->counters, &group->counters);
+	}
+	return into;
+}
+
+static void
+label_names(PmonLabels *labels, const PmonSeriesNames *names)
+{
+	labels->n = 0;
+	pmon_add_label(labels, "datname", names->datname);
+	pmon_add_label(labels, "usename", names->usename);
+	pmon_add_label(labels, "application_name", names->application_name);
+}
+
+/*
+ * The connections of one kind in each state, whether or not any is in it: a
+ * series that fell to nothing would keep its last value in the eyes of those
+ * who read it.
+ */
+static void
+put_connections_of_type(PmonExposition *out, const PmonSeriesNames *names,
+						const int *by_state, BackendType backend_type)
+{
+	for (int i = 0; i < PMON_STATES; i++)
+	{
+		PmonLabels	labels;
+
+		label_names(&labels, names);
+		pmon_add_label(&labels, "state", pmon_state_name(i));
+		pmon_add_label(&labels, "backend_type", GetBackendTypeDesc(backend_type));
+		pmon_add_sample(out, &labels, by_state[i], PMON_WHOLE);
+	}
+}
+
+static void
+put_connections(PmonExposition *out, const PmonSeriesTable *table)
+{
+	pmon_begin_family(out, PMON_METRIC_CONNECTIONS);
+	for (int i = 0; i < table->ngroups; i++)
+	{
+		const PmonSeriesGroup *group = table->groups[i];
+
+		put_connections_of_type(out, &group->names, group->sessions_by_state,
+								B_BACKEND);
+		if (group->walsenders > 0)
+			put_connections_of_type(out, &group->names, group->walsenders_by_state,
+									B_WAL_SENDER);
+	}
+}
+
+/* One family of counters: a uint64 at that place in PmonCounters */
+static void
+put_counter(PmonExposition *out, const PmonSeriesTable *table, PmonMetric metric,
+			size_t member, int decimals)
+{
+	pmon_begin_family(out, metric);
+	for (int i = 0; i < table->ngroups; i++)
+	{
+		const PmonSeriesGroup *group = table->groups[i];
+		const uint64 *value = (const uint64 *) ((const char *) &group->counters + member);
+		PmonLabels	labels;
+
+		label_names(&labels, &group->names);
+		pmon_add_sample(out, &labels, *value, decimals);
+	}
+}
+
+static void
+put_hold_times(PmonExposition *out, const PmonSeriesTable *table)
+{
+	pmon_begin_family(out, PMON_METRIC_HOLD_TIME);
+	for (int i = 0; i < table->ngroups; i++)
+	{
+		const PmonSeriesGroup *group = table->groups[i];
+		PmonLabels	labels;
+
+		label_names(&labels, &group->names);
+		pmon_add_histogram(out, &labels, &group->histogram,
+						   group->counters.hold.time_sum);
+	}
+}
+
+static void
+put_groups(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+	PmonSeriesTable *table = pmon_make_series();
+	PmonSeriesGroup **into = NULL;
+
+	count_connections(metrics, table);
+	if (metrics->snapshot != NULL)
+		into = add_counters(metrics, table);
+	pmon_finish_series(table);
+	if (into != NULL)
+		pmon_add_series_buckets(metrics->snapshot, into);
+
+	put_connections(out, table);
+	if (metrics->snapshot == NULL)
+		return;
+	put_counter(out, table, PMON_METRIC_SESSIONS,
+				offsetof(PmonCounters, sessions), PMON_WHOLE);
+	put_counter(out, table, PMON_METRIC_SESSIONS_ABANDONED,
+				offsetof(PmonCounters, sessions_abandoned), PMON_WHOLE);
+	put_counter(out, table, PMON_METRIC_SESSIONS_FATAL,
+				offsetof(PmonCounters, sessions_fatal), PMON_WHOLE);
+	put_counter(out, table, PMON_METRIC_SESSIONS_KILLED,
+				offsetof(PmonCounters, sessions_killed), PMON_WHOLE);
+	put_counter(out, table, PMON_METRIC_APPLICATION_TERMINATED,
+				offsetof(PmonCounters, terminated), PMON_WHOLE);
+	put_counter(out, table, PMON_METRIC_SESSION_TIME,
+				offsetof(PmonCounters, session_time), PMON_MICROSECONDS);
+	put_counter(out, table, PMON_METRIC_TRANSACTIONS,
+				offsetof(PmonCounters, hold.transactions), PMON_WHOLE);
+	put_hold_times(out, table);
+}
+
+/* Refused logins, by the names that their clients gave */
+static void
+put_rejections(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+	PmonGroupSnapshot *snapshot = metrics->snapshot;
+	PmonSeriesTable *table = pmon_make_series();
+
+	for (int i = 0; i < snapshot->nrejections; i++)
+	{
+		PmonRejection *rejection = &snapshot->rejections[i];
+		PmonSeriesGroup *group = pmon_find_series(table, rejection->key.datname,
+												  rejection->key.usename,
+												  rejection->key.application_name);
+
+		group->rejected[rejection->key.reason] += rejection->rejected;
+		group->rejected_in_all += rejection->rejected;
+	}
+	for (int i = 0; i < PMON_REJECT_REASONS; i++)
+		table->other.rejected[i] += snapshot->dropped[i];
+	pmon_finish_series(table);
+
+	pmon_begin_family(out, PMON_METRIC_APPLICATION_REJECTED);
+	for (int i = 0; i < table->ngroups; i++)
+	{
+		const PmonSeriesGroup *group = table->groups[i];
+
+		for (int j = 0; j < PMON_REJECT_REASONS; j++)
+		{
+			PmonLabels	labels;
+
+			if (group->rejected[j] == 0)
+				continue;
+			label_names(&labels, &group->names);
+			pmon_add_label(&labels, "reason", pmon_reject_reason_names[j]);
+			pmon_add_sample(out, &labels, group->rejected[j], PMON_WHOLE);
+		}
+	}
+}
+
+/*
+ * Declared pools
+ */
+
+/* The label of a pool's series, or false for a pool that is only a policy */
+static bool
+label_pool(PmonLabels *labels, int pool)
+{
+	static char name[NAMEDATALEN];
+
+	if (pmon_declared->pools[pool].size < 0)
+		return false;
+	pmon_copy_exposed_name(name, pmon_declared->pools[pool].name);
+	labels->n = 0;
+	pmon_add_label(labels, "pool", name);
+	return true;
+}
+
+static void
+put_pool_status(Metrics *metrics)
+{
+	const char *words[PMON_POOL_STATUSES];
+
+	for (int i = 0; i < PMON_POOL_STATUSES; i++)
+		words[i] = pmon_pool_status_name(i);
+
+	pmon_begin_family(&metrics->exposition, PMON_METRIC_POOL_STATUS);
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		const PmonCounts *counts = &metrics->pool_counts[i];
+		PmonLabels	labels;
+
+		if (label_pool(&labels, i))
+			pmon_add_enumeration(&metrics->exposition, &labels, "status",
+								 words, lengthof(words),
+								 pmon_pool_status(&pmon_declared->pools[i],
+												  pmon_checked_out(counts),
+												  counts->connections));
+	}
+}
+
+/* What was declared of a pool, or follows from that and its sessions */
+static int64
+pool_figure(Metrics *metrics, PmonMetric metric, int i)
+{
+	const PmonPool *pool = &pmon_declared->pools[i];
+
+	switch (metric)
+	{
+		case PMON_METRIC_POOL_SIZE:
+			return pool->size;
+		case PMON_METRIC_POOL_MAX_OVERFLOW:
+			return pool->overflow;
+		case PMON_METRIC_POOL_INSTANCES:
+			return pool->instances;
+		case PMON_METRIC_POOL_CAPACITY:
+			return pmon_pool_capacity(pool);
+		default:
+			Assert(metric == PMON_METRIC_POOL_OVERFLOW);
+			return pmon_pool_overflow(pool, metrics->pool_counts[i].connections);
+	}
+}
+
+static void
+put_pool_family(Metrics *metrics, PmonMetric metric)
+{
+	pmon_begin_family(&metrics->exposition, metric);
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		PmonLabels	labels;
+
+		if (label_pool(&labels, i))
+			pmon_add_sample(&metrics->exposition, &labels,
+							pool_figure(metrics, metric, i), PMON_WHOLE);
+	}
+}
+
+static void
+put_pool_connections(Metrics *metrics)
+{
+	static const char *const states[] = {"checked_in", "checked_out", "unknown"};
+
+	pmon_begin_family(&metrics->exposition, PMON_METRIC_POOL_CONNECTIONS);
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		const PmonCounts *counts = &metrics->pool_counts[i];
+		int			values[lengthof(states)];
+
+		values[0] = pmon_checked_in(counts);
+		values[1] = pmon_checked_out(counts);
+		values[2] = counts->connections - values[0] - values[1];
+		for (int j = 0; j < lengthof(states); j++)
+		{
+			PmonLabels	labels;
+
+			if (!label_pool(&labels, i))
+				continue;
+			pmon_add_label(&labels, "state", states[j]);
+			pmon_add_sample(&metrics->exposition, &labels, values[j], PMON_WHOLE);
+		}
+	}
+}
+
+static void
+put_pool_utilization(Metrics *metrics)
+{
+	pmon_begin_family(&metrics->exposition, PMON_METRIC_POOL_UTILIZATION);
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		PmonLabels	labels;
+
+		if (label_pool(&labels, i))
+			pmon_add_ratio(&metrics->exposition, &labels,
+						   (double) pmon_checked_out(&metrics->pool_counts[i]) /
+						   Max(pmon_pool_capacity(&pmon_declared->pools[i]), 1));
+	}
+}
+
+/* What only the preloaded library knows of the pools */
+static void
+put_recorded_pools(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+	uint64	   *invalid = pmon_count_invalid(metrics->snapshot);
+	PmonPoolState *states = palloc(PMON_POOL_STATES_BYTES);
+	bool		known[PMON_MAX_POOLS];
+	PmonLabels	labels;
+
+	for (int i = 0; i < pmon_declared->npools; i++)
+		known[i] = pmon_copy_pool_state(pmon_declared->pools[i].name, &states[i]);
+
+	pmon_begin_family(out, PMON_METRIC_POOL_PEAK_CHECKED_OUT);
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		if (known[i] && label_pool(&labels, i))
+			pmon_add_sample(out, &labels, Max(states[i].peak_checked_out.value, 0),
+							PMON_WHOLE);
+	}
+
+	pmon_begin_family(out, PMON_METRIC_POOL_ENDED_CHECKED_OUT);
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		if (known[i] && label_pool(&labels, i))
+			pmon_add_sample(out, &labels, states[i].ended_checked_out, PMON_WHOLE);
+	}
+
+	pmon_begin_family(out, PMON_METRIC_POOL_INVALID);
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		if (label_pool(&labels, i))
+			pmon_add_sample(out, &labels, invalid[i], PMON_WHOLE);
+	}
+}
+
+/* All pools together, beside what the server has */
+static void
+put_capacity(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+	int			undeclared = metrics->pool_counts[pmon_declared->npools].connections;
+	int64		declared = 0;
+
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		declared += pmon_pool_claim(&pmon_declared->pools[i],
+									metrics->pool_counts[i].connections);
+	}
+	pmon_add_metric(out, PMON_METRIC_DECLARED_CAPACITY, declared, PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_UNDECLARED_CONNECTIONS, undeclared,
+					PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_HEADROOM,
+					pmon_ordinary_slots() - declared - undeclared, PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_OVERSUBSCRIBED,
+					declared > pmon_ordinary_slots(), PMON_WHOLE);
+}
+
+static void
+put_pools(Metrics *metrics)
+{
+	put_pool_status(metrics);
+	put_pool_family(metrics, PMON_METRIC_POOL_SIZE);
+	put_pool_family(metrics, PMON_METRIC_POOL_MAX_OVERFLOW);
+	put_pool_family(metrics, PMON_METRIC_POOL_INSTANCES);
+	put_pool_family(metrics, PMON_METRIC_POOL_CAPACITY);
+	put_pool_connections(metrics);
+	put_pool_family(metrics, PMON_METRIC_POOL_OVERFLOW);
+	put_pool_utilization(metrics);
+	if (metrics->shared != NULL)
+		put_recorded_pools(metrics);
+	put_capacity(metrics);
+}
+
+/*
+ * The extension itself
+ */
+
+/*
+ * How many findings there are of each code and severity, where there are any.
+ * They go ten minutes back, so that an alert ends with its cause.
+ */
+static void
+put_findings(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+	PmonFindings *findings = palloc(sizeof(PmonFindings));
+	int			counts[PMON_FINDING_CODES][PMON_SEVERITIES] = {0};
+
+	pmon_diagnose(pmon_gather_facts(PMON_WITHOUT_HISTORY), findings);
+	for (int i = 0; i < findings->nfindings; i++)
+		counts[findings->findings[i].code][findings->findings[i].severity]++;
+
+	pmon_begin_family(out, PMON_METRIC_FINDINGS);
+	for (int code = 0; code < PMON_FINDING_CODES; code++)
+	{
+		for (int severity = 0; severity < PMON_SEVERITIES; severity++)
+		{
+			PmonLabels	labels = {0};
+
+			if (counts[code][severity] == 0)
+				continue;
+			pmon_add_label(&labels, "finding", pmon_finding_name(code));
+			pmon_add_label(&labels, "severity", pmon_severity_name(severity));
+			pmon_add_sample(out, &labels, counts[code][severity], PMON_WHOLE);
+		}
+	}
+	pfree(findings);
+}
+
+/* A time, as seconds since 1970; nothing for one that has not come yet */
+static void
+put_time(PmonExposition *out, PmonMetric metric, TimestampTz at)
+{
+	static const int64 offset = INT64CONST(86400) *
+	(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_SEC;
+
+	if (at != 0)
+		pmon_add_metric(out, metric, at + offset, PMON_MICROSECONDS);
+}
+
+static void
+put_worker(Metrics *metrics)
+{
+	PmonExposition *out = &metrics->exposition;
+	const PmonShared *shared = metrics->shared;
+
+	pmon_add_metric(out, PMON_METRIC_WORKER_UP, shared->worker_pid != 0, PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_SAMPLES, shared->samples, PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_MISSED_SAMPLES, shared->missed_samples,
+					PMON_WHOLE);
+	put_time(out, PMON_METRIC_LAST_SAMPLE, shared->last_sample_at);
+	pmon_add_metric(out, PMON_METRIC_SAMPLE_DURATION,
+					shared->last_sample_duration, PMON_NANOSECONDS);
+	put_time(out, PMON_METRIC_LAST_SAVE, shared->saved_at);
+	pmon_add_metric(out, PMON_METRIC_SAVE_FAILURES, shared->save_failures,
+					PMON_WHOLE);
+	put_time(out, PMON_METRIC_LAST_METRICS, shared->metrics_written_at);
+	pmon_add_metric(out, PMON_METRIC_METRICS_FAILURES, shared->metrics_failures,
+					PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_GROUPS, metrics->snapshot->ngroups, PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_MAX_GROUPS, shared->max_groups, PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_GROUPS_EVICTED, metrics->snapshot->groups_evicted,
+					PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_MEMORY, shared->memory_bytes, PMON_WHOLE);
+}
+
+const char *
+pmon_make_metrics(PmonMetricsFormat format)
+{
+	Metrics    *metrics = read_everything();
+	PmonExposition *out = &metrics->exposition;
+
+	pmon_begin_exposition(out, format);
+	pmon_add_metric(out, PMON_METRIC_PRELOADED, pmon != NULL, PMON_WHOLE);
+	put_server(metrics);
+	put_leak_suspects(metrics);
+	put_findings(metrics);
+	put_groups(metrics);
+	put_pools(metrics);
+	if (pmon != NULL)
+	{
+		put_recorded_server(metrics);
+		put_rejections(metrics);
+		pmon_add_metric(out, PMON_METRIC_CURRENT_INCIDENT,
+						pmon_current_incident(), PMON_WHOLE);
+		pmon_add_metric(out, PMON_METRIC_INCIDENTS, pmon_last_incident(),
+						PMON_WHOLE);
+		put_worker(metrics);
+		pmon_put_held_connections(out, pmon_max_held_metrics);
+	}
+	return pmon_end_exposition(out);
+}
