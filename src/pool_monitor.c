@@ -14,7 +14,8 @@
  *
  * compat.h: differences between versions of PostgreSQL.
  *
- * query/, in the process of whoever asks; may allocate and raise errors:
+ * query/, in the process of whoever asks, and in that of the writer of metrics; may
+ * allocate and raise errors:
  *		sql_*				SQL functions
  *		result_set			rows for SQL, and who may read what
  *		arguments			what SQL functions are given

@@ -85,8 +85,8 @@ need_packages()
 				;;
 			integration)
 				packages+=(python3-asyncpg python3-psycopg pgbouncer
-					prometheus prometheus-postgres-exporter prometheus-sql-exporter python3-prometheus-client
-					python3-fastapi uvicorn chromium
+					prometheus prometheus-postgres-exporter prometheus-sql-exporter prometheus-node-exporter
+					python3-prometheus-client python3-fastapi uvicorn chromium
 					default-jdk-headless libhikaricp-java libpostgresql-jdbc-java libslf4j-java)
 				# a Node.js from elsewhere has its own
 				command -v npm >/dev/null || packages+=(npm)

@@ -84,7 +84,8 @@ SELECT version = (SELECT extversion FROM pg_extension WHERE extname = 'pool_moni
        last_sample_duration > 0 AS last_sample_duration,
        sample_duration_max >= last_sample_duration AS sample_duration_max, missed_samples >= 0 AS missed_samples,
        groups BETWEEN 1 AND max_groups AS groups, max_groups = current_setting('pool_monitor.max_groups')::int AS max_groups,
-       groups_evicted >= 0 AS groups_evicted, memory_bytes BETWEEN 1 AND 67108864 AS memory_bytes
+       groups_evicted >= 0 AS groups_evicted, memory_bytes BETWEEN 1 AND 67108864 AS memory_bytes,
+       metrics_written_at IS NULL AS metrics_written_at, metrics_failures = 0 AS metrics_failures
   FROM pool_monitor_info
 \gx
 

@@ -278,6 +278,29 @@ test_histogram(void)
 	free(text);
 }
 
+/* Prometheus' older format: other names of counters, no units and no end */
+static void
+test_older_format(void)
+{
+	pmon_begin_exposition(&out, PMON_PROMETHEUS);
+	pmon_add_metric(&out, PMON_METRIC_SESSION_TIME, 1500000, PMON_MICROSECONDS);
+	is_str(written(),
+		   "# TYPE pool_monitor_session_seconds_total counter\n"
+		   "# HELP pool_monitor_session_seconds_total Time that sessions were connected.\n"
+		   "pool_monitor_session_seconds_total 1.500000\n",
+		   "in the older format a counter is called as its samples are, without a unit");
+	pmon_add_metric(&out, PMON_METRIC_WORKER_UP, 1, PMON_WHOLE);
+	is_str(written(),
+		   "# TYPE pool_monitor_worker_up gauge\n"
+		   "# HELP pool_monitor_worker_up Whether the background worker runs.\n"
+		   "pool_monitor_worker_up 1\n",
+		   "a gauge is called the same");
+	pmon_begin_family(&out, PMON_METRIC_HOLD_TIME);
+	ok(strstr(written(), "# TYPE pool_monitor_hold_time_seconds histogram\n") != NULL,
+	   "so is a histogram");
+	is_str(pmon_end_exposition(&out), "", "there is no line for the end");
+}
+
 int
 main(void)
 {
@@ -287,5 +310,6 @@ main(void)
 	test_families();
 	test_descriptors();
 	test_histogram();
+	test_older_format();
 	return tap_done();
 }
