@@ -81,13 +81,13 @@ pmon_begin_openings(TimestampTz at)
 }
 
 void
-pmon_note_arrival(int pool, int slot)
+pmon_note_arrival(int pool, int slot, bool is_new)
 {
 	PoolOpenings *known = &pools[pool];
 	TimestampTz start = pmon_slots[slot].backend_start;
 
 	known->arrived++;
-	if (start <= known->opening.opened_at)
+	if (!is_new || start <= known->opening.opened_at)
 		return;
 	known->opening.opened_at = start;
 	known->opening.client = pmon_slots[slot].client_addr;

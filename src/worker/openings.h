@@ -21,8 +21,11 @@ extern void pmon_openings_init(void);
 /* A sample begins.  The first one after a new declaration knows nothing of before. */
 extern void pmon_begin_openings(TimestampTz at);
 
-/* It has found a session of a pool that was not there before. */
-extern void pmon_note_arrival(int pool, int slot);
+/*
+ * It has found a session of a pool that was not there before.  One that is not new
+ * has come under another name: nobody opened it for this pool.
+ */
+extern void pmon_note_arrival(int pool, int slot, bool is_new);
 
 /* It has found an idle session of a pool that may be checked out all the same. */
 extern void pmon_note_idle(int pool, int slot);

@@ -32,6 +32,7 @@ typedef struct SessionMatch
 	uint32		version;		/* pmon_declared_version; 0: not matched yet */
 	uint32		identity;		/* of the slot */
 	int			pool;
+	TimestampTz backend_start;	/* of the session that was matched */
 } SessionMatch;
 
 typedef struct GroupMatch
@@ -59,6 +60,7 @@ pmon_session_pool(int slot)
 {
 	SessionMatch *known = &sessions[slot];
 	uint32		identity = pmon_slots[slot].identity;
+	TimestampTz backend_start;
 
 	if (pmon_declared->npools == 0)
 		return -1;
@@ -71,8 +73,10 @@ pmon_session_pool(int slot)
 								  pmon_slots[slot].application_name);
 	known->version = pmon_declared_version;
 	known->identity = identity;
+	backend_start = pmon_slots[slot].backend_start;
 	if (known->pool >= 0)
-		pmon_note_arrival(known->pool, slot);
+		pmon_note_arrival(known->pool, slot, known->backend_start != backend_start);
+	known->backend_start = backend_start;
 	return known->pool;
 }
 

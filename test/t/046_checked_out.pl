@@ -145,6 +145,15 @@ push @queue, open_one('queue');
 is(pool('queue', $counts), '6|6|0|0|oversized', 'a pool beyond its capacity is not what was declared');
 $_->quit foreach @queue;
 
+# A session that takes a name of the pool fills it, but nobody opened it for want of one
+@queue = map { open_one('queue') } 1 .. 4;
+push @queue, open_one('elsewhere');
+$queue[4]->query("SET application_name = 'queue'");
+after_samples();
+is(pool('queue', $counts), '5|2|3|3|overflow', 'a session of another name that joins is one more');
+is(evidence('queue'), '- - - - -', 'but no connection that was opened since there was none to give');
+$_->quit foreach @queue;
+
 #
 # Pools that prove less
 #
