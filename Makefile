@@ -14,6 +14,13 @@ REGRESS := $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql))
 REGRESS_OPTS = --inputdir=test
 
 PG_CONFIG ?= pg_config
+
+# What is not meant for the server stays within the library, as the server's own
+# flags have it from 16 on.
+ifneq ($(findstring PostgreSQL 15,$(shell $(PG_CONFIG) --version 2>/dev/null)),)
+PG_CPPFLAGS += -fvisibility=hidden -D'PGDLLEXPORT=__attribute__((visibility("default")))'
+endif
+
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifeq ($(wildcard $(PGXS)),)
 $(error $(PG_CONFIG) finds no PGXS: set PG_CONFIG, or install postgresql-server-dev-all and libkrb5-dev (Debian, Ubuntu))

@@ -203,6 +203,24 @@ PmonShmemInitHash(const char *name, int nelems, HASHCTL *info, int flags)
 #define PmonCacheId int
 #endif
 
+/*
+ * 15 exports what describes an SQL function, but not the function: see the
+ * Makefile, which hides the rest there, as later versions do.
+ */
+#if PG_VERSION_NUM < 160000
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(funcname) \
+extern PGDLLEXPORT Datum funcname(PG_FUNCTION_ARGS); \
+extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_,funcname) (void); \
+const Pg_finfo_record * \
+CppConcat(pg_finfo_,funcname) (void) \
+{ \
+	static const Pg_finfo_record my_finfo = {1}; \
+	return &my_finfo; \
+} \
+extern int	no_such_variable
+#endif
+
 /* The server's own record of one of its settings, or NULL */
 static inline struct config_generic *
 PmonFindSetting(const char *name)
@@ -223,8 +241,10 @@ PmonFindSetting(const char *name)
 
 #if PG_VERSION_NUM >= 190000
 #define PmonIntSetting(setting) (&(setting)->_int)
+#define PmonStringSetting(setting) (&(setting)->_string)
 #else
 #define PmonIntSetting(setting) ((struct config_int *) (setting))
+#define PmonStringSetting(setting) ((struct config_string *) (setting))
 #endif
 
 /* What a backend has to say at least to be logged */

@@ -56,6 +56,7 @@
  *		session_stats		exact counts
  *		end_answer			the answer to whoever asks the session to end
  *		listen_tracker		does it listen?
+ *		name_tracker		has its application name been assigned?
  *		own_settings		has it turned core's timeouts off?
  *		role_tracker		what its role is now
  *

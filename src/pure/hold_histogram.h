@@ -57,22 +57,18 @@ extern void pmon_histogram_add(PmonHistogram *histogram,
  */
 extern uint64 pmon_histogram_take(PmonHistogram *histogram, int end);
 
-/* The bucket of a hold time in microseconds: 0 to PMON_HOLD_BUCKETS - 1. */
+/*
+ * The bucket of a hold time in microseconds: 0 to PMON_HOLD_BUCKETS - 1.  Without
+ * a branch, since each transaction comes by here: of the lowest two octaves each
+ * bucket is one microsecond wide, so both are shifted by nothing.
+ */
 static inline int
 pmon_hold_bucket(uint64 microseconds)
 {
-	int			top_bit;
+	uint64		value = Min(microseconds, (UINT64CONST(1) << PMON_HOLD_MAX_BITS) - 1);
+	int			shift = pg_leftmost_one_pos64(value | PMON_HOLD_SUB_BUCKETS) - PMON_HOLD_SUB_BITS;
 
-	if (microseconds < PMON_HOLD_SUB_BUCKETS)
-		return (int) microseconds;
-
-	top_bit = pg_leftmost_one_pos64(microseconds);
-	if (top_bit >= PMON_HOLD_MAX_BITS)
-		return PMON_HOLD_BUCKETS - 1;
-
-	return ((top_bit - PMON_HOLD_SUB_BITS + 1) << PMON_HOLD_SUB_BITS) +
-		(int) ((microseconds >> (top_bit - PMON_HOLD_SUB_BITS)) &
-			   (PMON_HOLD_SUB_BUCKETS - 1));
+	return (shift << PMON_HOLD_SUB_BITS) + (int) (value >> shift);
 }
 
 /* The smallest hold time of a bucket, in microseconds. */

@@ -41,8 +41,7 @@ typedef struct RoleChange
 	NameData	usename;
 } RoleChange;
 
-bool		pmon_roles_to_read = false;
-bool		pmon_roles_to_publish = false;
+uint8		pmon_roles_due = 0;
 
 /* Does the transaction alter roles, or bring what a prepared one altered? */
 static bool alters_role = false;
@@ -70,7 +69,7 @@ role_was_changed(Datum arg, PmonCacheId cacheid, uint32 hashvalue)
 {
 	invalidations++;
 	if (hashvalue == 0 || !my_hash_is_known || hashvalue == my_hash)
-		pmon_roles_to_read = true;
+		pmon_roles_due |= PMON_ROLES_TO_READ;
 }
 
 void
@@ -81,7 +80,7 @@ pmon_start_role_tracker(void)
 	pg_read_barrier();
 	begun_at_login = pg_atomic_read_u64(&pmon->role_changes_begun);
 	certain_at_login = begun_at_login == done;
-	pmon_roles_to_read = false;
+	pmon_roles_due &= ~PMON_ROLES_TO_READ;
 	CacheRegisterSyscacheCallback(AUTHOID, role_was_changed, (Datum) 0);
 }
 
@@ -91,7 +90,7 @@ pmon_role_is_certain(void)
 	if (certain_at_login &&
 		pg_atomic_read_u64(&pmon->role_changes_begun) == begun_at_login)
 		return true;
-	pmon_roles_to_read = true;
+	pmon_roles_due |= PMON_ROLES_TO_READ;
 	return false;
 }
 
@@ -107,7 +106,7 @@ pmon_track_alter_role(Node *statement)
 		commits_prepared = true;
 	else
 		return;
-	pmon_roles_to_read = true;
+	pmon_roles_due |= PMON_ROLES_TO_READ;
 }
 
 /* Read the role of the session in a slot, if it is complete. */
@@ -147,8 +146,7 @@ read_roles(int my_slot)
 	changes = MemoryContextAllocHuge(TopTransactionContext, sizeof(RoleChange) * room);
 	nchanges = 0;
 
-	pmon_roles_to_read = false;
-	pmon_roles_to_publish = true;
+	pmon_roles_due = PMON_ROLES_TO_PUBLISH;
 	pg_atomic_fetch_add_u64(&pmon->role_changes_begun, 1);
 	pg_memory_barrier();
 	if (!alters_role)
@@ -187,13 +185,13 @@ publish_roles(void)
 void
 pmon_track_roles(XactEvent event, int my_slot)
 {
-	if (event == XACT_EVENT_PRE_COMMIT && pmon_roles_to_read)
+	if (event == XACT_EVENT_PRE_COMMIT && (pmon_roles_due & PMON_ROLES_TO_READ))
 		read_roles(my_slot);
-	else if (event != XACT_EVENT_PRE_COMMIT && pmon_roles_to_publish)
+	else if (event != XACT_EVENT_PRE_COMMIT && (pmon_roles_due & PMON_ROLES_TO_PUBLISH))
 	{
 		if (event == XACT_EVENT_COMMIT)
 			publish_roles();
-		pmon_roles_to_publish = false;
+		pmon_roles_due &= ~PMON_ROLES_TO_PUBLISH;
 		pg_atomic_fetch_add_u64(&pmon->role_changes_done, 1);
 	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE ||

@@ -28,9 +28,10 @@
 #include "access/xact.h"
 #include "nodes/nodes.h"
 
-/* Set when there is something to do for pmon_track_roles(). */
-extern bool pmon_roles_to_read;
-extern bool pmon_roles_to_publish;
+/* Set when there is something to do for pmon_track_roles(): one of these. */
+#define PMON_ROLES_TO_READ		0x1
+#define PMON_ROLES_TO_PUBLISH	0x2
+extern uint8 pmon_roles_due;
 
 /* Start to follow changes.  Called when the session takes its slot. */
 extern void pmon_start_role_tracker(void);
@@ -45,8 +46,8 @@ extern bool pmon_role_is_certain(void);
 extern void pmon_track_alter_role(Node *statement);
 
 /*
- * To be called for these events of a transaction where one of the variables
- * above is set: XACT_EVENT_PRE_COMMIT, where it may raise an error, COMMIT and
+ * To be called for these events of a transaction where anything is
+ * due: XACT_EVENT_PRE_COMMIT, where it may raise an error, COMMIT and
  * ABORT.  Takes PmonLock().
  */
 extern void pmon_track_roles(XactEvent event, int my_slot);

@@ -30,8 +30,9 @@
  * and are not counted: while they run, the session is still reading its next
  * message, and its state is still idle.
  *
- * The application name is looked at when a transaction ends.  A transaction
- * counts for the name that was in force then, as SET LOCAL intends.
+ * The application name is looked at when a transaction ends, if it was assigned
+ * since.  A transaction counts for the name that was in force then, as SET LOCAL
+ * intends.
  *
  * Some drivers, pgjdbc for one, log in without a name and set it with their
  * first statements.  So a session without a name that has run nothing but SET
@@ -52,6 +53,7 @@
 #include "utils/timestamp.h"
 
 #include "session/listen_tracker.h"
+#include "session/name_tracker.h"
 #include "session/own_settings.h"
 #include "session/role_tracker.h"
 #include "session/session_stats.h"
@@ -68,11 +70,13 @@ static ProcessUtility_hook_type prev_utility_hook = NULL;
 static ExecutorStart_hook_type prev_executor_start_hook = NULL;
 
 /*
- * This session's slot, the place of its group as its membership has it, and
- * the application name that the group was found by
+ * This session's slot, the place of its group as its membership has it, where
+ * the group says its generation, and the application name that the group was
+ * found by
  */
 static PmonSlot *my_slot = NULL;
 static int	my_group = PMON_NONE;
+static const uint32 *my_generation = NULL;
 static char my_application_name[NAMEDATALEN];
 
 /* The session is complete but for its login triggers */
@@ -107,6 +111,7 @@ enter_group(TimestampTz now)
 	PmonGroupKey key;
 
 	Assert(LWLockHeldByMeInMode(PmonLock(), LW_EXCLUSIVE));
+	pmon_name_is_known();
 	namestrcpy((Name) my_application_name, current_application_name());
 	pmon_set_group_key(&key, MyDatabaseId, GetAuthenticatedUserId(),
 					   my_application_name);
@@ -116,7 +121,8 @@ enter_group(TimestampTz now)
 	pmon_set_identity(my_slot - pmon_slots, MyProcPort->database_name,
 					  MyProcPort->user_name, my_application_name);
 	PmonSetMembership(my_slot - pmon_slots, my_group, pmon_groups[my_group].id);
-	my_slot->hold.generation = pmon_groups[my_group].generation;
+	my_generation = &pmon_groups[my_group].generation;
+	my_slot->hold.generation = *my_generation;
 	if (!unnamed)
 		my_slot->group_since = now;
 }
@@ -209,14 +215,34 @@ change_group(void)
 	LWLockRelease(PmonLock());
 }
 
-/* Move to another group if the application name has changed. */
+/* Move to another group if the application name that was assigned is another. */
 static bool
-follow_name(void)
+follow_assigned_name(void)
 {
+	pmon_name_is_known();
 	if (strncmp(my_application_name, current_application_name(),
 				NAMEDATALEN - 1) == 0)
 		return false;
 	change_group();
+	return true;
+}
+
+static inline bool
+follow_name(void)
+{
+	return unlikely(pmon_name_was_assigned) && follow_assigned_name();
+}
+
+/* A transaction of a session without a name: is it to be counted? */
+static bool
+claim_name_unless_setting(void)
+{
+	if (ran_setting)
+	{
+		ran_setting = false;
+		return false;
+	}
+	claim_name();
 	return true;
 }
 
@@ -226,30 +252,23 @@ follow_name(void)
  * Where a message runs several, the server gives all of them the start of the
  * message; but one can not hold the connection before the one before it ends.
  */
-static void
+static inline void
 transaction_ended(void)
 {
 	TimestampTz start;
 	TimestampTz now;
 
 	last_message = GetCurrentStatementStartTimestamp();
-	if (unlikely(unnamed))
-	{
-		if (ran_setting)
-		{
-			ran_setting = false;
-			return;
-		}
-		claim_name();
-	}
+	if (unlikely(unnamed) && !claim_name_unless_setting())
+		return;
 	if (!pmon_track_transactions)
 		return;
 
-	start = Max(GetCurrentTransactionStartTimestamp(), last_end);
+	start = GetCurrentTransactionStartTimestamp();
+	start = Max(start, last_end);
 	now = GetCurrentTimestamp();
 	last_end = now;
-	pmon_count_hold_time(&my_slot->hold, pmon_groups[my_group].generation,
-						 now > start ? now - start : 0);
+	pmon_count_hold_time(&my_slot->hold, *my_generation, Max(now - start, 0));
 }
 
 static void
@@ -289,47 +308,64 @@ is_own_transaction(void)
 		GetCurrentStatementStartTimestamp() == last_message;
 }
 
+/* The name was set with SET LOCAL, perhaps: look again when it is restored. */
+static void
+await_name(void)
+{
+	if (awaiting_name)
+		return;
+	name_callback.func = name_restored;
+	name_callback.arg = NULL;
+	awaiting_name = true;
+	MemoryContextRegisterResetCallback(TopTransactionContext, &name_callback);
+}
+
+static void
+await_cleanup(void)
+{
+	if (awaiting_cleanup)
+		return;
+	pg_atomic_write_u64(&my_slot->failed_xact_start,
+						(uint64) GetCurrentTransactionStartTimestamp());
+	cleanup_callback.func = transaction_cleaned_up;
+	cleanup_callback.arg = NULL;
+	awaiting_cleanup = true;
+	MemoryContextRegisterResetCallback(TopTransactionContext,
+									   &cleanup_callback);
+}
+
+/*
+ * A session that has not entered a group: with the first commit it is complete.
+ * An abort here means that the login failed.
+ */
+static void
+logging_in(XactEvent event)
+{
+	if (event == XACT_EVENT_COMMIT && !await_login_triggers())
+		log_in();
+}
+
+/* Runs with each transaction, before and after the commit. */
 static void
 pmon_xact_callback(XactEvent event, void *arg)
 {
-	if (unlikely(pmon_roles_to_read || pmon_roles_to_publish) &&
-		my_group != PMON_NONE)
+	if (unlikely(pmon_roles_due) && my_group != PMON_NONE)
 		pmon_track_roles(event, my_slot - pmon_slots);
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_PREPARE &&
-		event != XACT_EVENT_ABORT)
-		return;
 
-	if (my_group == PMON_NONE)
-	{
-		/* an abort here: the login failed */
-		if (event == XACT_EVENT_COMMIT && !await_login_triggers())
-			log_in();
+	if (event == XACT_EVENT_PRE_COMMIT)
 		return;
-	}
-
-	if (event != XACT_EVENT_ABORT)
+	if (unlikely(my_group == PMON_NONE))
+		logging_in(event);
+	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
 	{
 		if (is_own_transaction())
 			return;
-		if (follow_name() && !awaiting_name)
-		{
-			name_callback.func = name_restored;
-			name_callback.arg = NULL;
-			awaiting_name = true;
-			MemoryContextRegisterResetCallback(TopTransactionContext, &name_callback);
-		}
+		if (follow_name())
+			await_name();
 		transaction_ended();
 	}
-	else if (!awaiting_cleanup)
-	{
-		pg_atomic_write_u64(&my_slot->failed_xact_start,
-							(uint64) GetCurrentTransactionStartTimestamp());
-		cleanup_callback.func = transaction_cleaned_up;
-		cleanup_callback.arg = NULL;
-		awaiting_cleanup = true;
-		MemoryContextRegisterResetCallback(TopTransactionContext,
-										   &cleanup_callback);
-	}
+	else if (event == XACT_EVENT_ABORT)
+		await_cleanup();
 }
 
 /* Count how the session ended.  Wants the lock. */
@@ -478,6 +514,7 @@ pmon_utility_hook(PlannedStmt *pstmt, const char *queryString,
 void
 pmon_install_session_hooks(void)
 {
+	pmon_follow_application_name();
 	pmon_follow_own_settings();
 	prev_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = pmon_utility_hook;

@@ -92,49 +92,62 @@ pmon_clear_hold_counters(PmonHoldCounters *counters)
 	pg_atomic_write_u64(&counters->octaves, 0);
 }
 
-static void
-count_long(PmonHoldCounters *counters, int class, uint64 microseconds,
-		   double milliseconds)
+static pg_noinline void
+count_long(PmonHoldCounters *counters, int64 microseconds)
 {
-	PmonLongCounters *longer = &counters->longer[class];
+	PmonLongCounters *longer = &counters->longer[pmon_long_class(microseconds)];
+	double		milliseconds = (double) microseconds / 1000.0;
 
 	add(&longer->transactions, 1);
 	add(&longer->time_sum, microseconds);
 	add_double(&longer->square_sum, milliseconds * milliseconds);
 }
 
+/* The first one of a generation: forget what a reset has declared forgotten. */
+static pg_noinline void
+count_anew(PmonHoldCounters *counters, uint32 generation, int64 microseconds)
+{
+	pmon_clear_hold_counters(counters);
+	pg_write_barrier();
+	counters->generation = generation;
+	pmon_count_hold_time(counters, generation, microseconds);
+}
+
+/*
+ * What is not for every transaction stands in functions of its own, which are
+ * the last that is called: so nothing has to be kept on the stack.
+ */
 void
 pmon_count_hold_time(PmonHoldCounters *counters, uint32 generation,
-					 uint64 microseconds)
+					 int64 microseconds)
 {
 	double		milliseconds = (double) microseconds / 1000.0;
-	uint64		octaves;
-	uint64		octave;
-	int			bucket;
+	int			bucket = pmon_hold_bucket(microseconds);
+	uint64		in_bucket;
 
-	/* forget what a reset has declared forgotten */
-	if (counters->generation != generation)
+	Assert(microseconds >= 0);
+	if (unlikely(counters->generation != generation))
 	{
-		pmon_clear_hold_counters(counters);
-		pg_write_barrier();
-		counters->generation = generation;
+		count_anew(counters, generation, microseconds);
+		return;
 	}
 
 	add(&counters->transactions, 1);
 	add(&counters->time_sum, microseconds);
 	add_double(&counters->square_sum, milliseconds * milliseconds);
-	if (microseconds > pg_atomic_read_u64(&counters->time_max))
+	if (unlikely(microseconds > (int64) pg_atomic_read_u64(&counters->time_max)))
 		pg_atomic_write_u64(&counters->time_max, microseconds);
 
-	if (microseconds >= USECS_PER_SEC)
-		count_long(counters, pmon_long_class(microseconds), microseconds, milliseconds);
+	/* the first one in a bucket may be the first one of its octave */
+	in_bucket = pg_atomic_read_u64(&counters->buckets[bucket]);
+	if (unlikely(in_bucket == 0))
+		pg_atomic_write_u64(&counters->octaves,
+							pg_atomic_read_u64(&counters->octaves) |
+							PmonOctaveBit(PmonHoldOctave(bucket)));
+	pg_atomic_write_u64(&counters->buckets[bucket], in_bucket + 1);
 
-	bucket = pmon_hold_bucket(microseconds);
-	octave = PmonOctaveBit(PmonHoldOctave(bucket));
-	octaves = pg_atomic_read_u64(&counters->octaves);
-	if ((octaves & octave) == 0)
-		pg_atomic_write_u64(&counters->octaves, octaves | octave);
-	add(&counters->buckets[bucket], 1);
+	if (unlikely(microseconds >= USECS_PER_SEC))
+		count_long(counters, microseconds);
 }
 
 /*

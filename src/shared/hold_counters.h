@@ -87,11 +87,11 @@ extern void pmon_init_hold_counters(PmonHoldCounters *counters);
 
 /*
  * For the session that owns them: count one transaction that held the
- * connection for so many microseconds, or forget what was counted.
+ * connection for so many microseconds, not below 0, or forget what was counted.
  * generation is the group's.  No lock, and nothing that can fail.
  */
 extern void pmon_count_hold_time(PmonHoldCounters *counters, uint32 generation,
-								 uint64 microseconds);
+								 int64 microseconds);
 extern void pmon_clear_hold_counters(PmonHoldCounters *counters);
 
 /*

@@ -20,7 +20,7 @@ set -euo pipefail
 start_benchmark instructions "$@"
 
 callgrind=(valgrind --tool=callgrind --trace-children=yes --zero-before=InitPostmasterChild)
-inside=(--toggle-collect=pmon_xact_callback --toggle-collect=pmon_authentication_hook --toggle-collect=pmon_emit_log_hook)
+inside=(--toggle-collect=pmon_xact_callback --toggle-collect=transaction_cleaned_up --toggle-collect=pmon_authentication_hook --toggle-collect=pmon_emit_log_hook)
 few=1000 many=3000
 
 # start_counting NAME SETTING...: a server whose processes leave their counts

@@ -36,6 +36,7 @@ typedef struct Calls
 	pg_atomic_uint32 utilities;
 	pg_atomic_uint32 transactions;
 	pg_atomic_uint32 exits;
+	pg_atomic_uint32 names;
 } Calls;
 
 static Calls *calls = NULL;
@@ -46,6 +47,7 @@ static ExecutorStart_hook_type prev_executor_start_hook = NULL;
 static ProcessUtility_hook_type prev_utility_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static GucStringAssignHook prev_name_hook = NULL;
 
 static void
 count(pg_atomic_uint32 *counter)
@@ -119,6 +121,14 @@ utility(PlannedStmt *statement, const char *query, bool read_only,
 }
 
 static void
+assign_name(const char *value, void *extra)
+{
+	if (prev_name_hook)
+		prev_name_hook(value, extra);
+	count(&calls->names);
+}
+
+static void
 shmem_request(void)
 {
 	if (prev_shmem_request_hook)
@@ -141,6 +151,8 @@ shmem_startup(void)
 void
 _PG_init(void)
 {
+	struct config_string *name;
+
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
@@ -156,6 +168,10 @@ _PG_init(void)
 	ExecutorStart_hook = executor_start;
 	prev_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = utility;
+
+	name = PmonStringSetting(PmonFindSetting("application_name"));
+	prev_name_hook = name->assign_hook;
+	name->assign_hook = assign_name;
 }
 
 /* The counts, in the order of the struct */
@@ -164,12 +180,13 @@ other_hooks(PG_FUNCTION_ARGS)
 {
 	if (calls == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%u|%u|%u|%u|%u|%u|%u",
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%u|%u|%u|%u|%u|%u|%u|%u",
 											  pg_atomic_read_u32(&calls->logins),
 											  pg_atomic_read_u32(&calls->messages),
 											  pg_atomic_read_u32(&calls->rejections),
 											  pg_atomic_read_u32(&calls->statements),
 											  pg_atomic_read_u32(&calls->utilities),
 											  pg_atomic_read_u32(&calls->transactions),
-											  pg_atomic_read_u32(&calls->exits))));
+											  pg_atomic_read_u32(&calls->exits),
+											  pg_atomic_read_u32(&calls->names))));
 }

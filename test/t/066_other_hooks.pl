@@ -22,7 +22,7 @@ log_statement = none
 pool_monitor.sample_interval = 20ms
 pool_monitor.pools = 'idlers: application=idler idle_timeout=50ms'});
 my $library = TestModule::build('other_hooks');
-my @calls = qw(logins messages rejections statements utilities transactions exits);
+my @calls = qw(logins messages rejections statements utilities transactions exits names);
 
 # Debian's, where they are installed
 chomp(my $pkglibdir = `@{[ $ENV{PG_CONFIG} || 'pg_config' ]} --pkglibdir`);
@@ -83,6 +83,7 @@ sub work
 	is( $observer->query(q{SELECT connections, sessions, terminated FROM pool_monitor_applications WHERE application_name = 'idler'}),
 		'1|1|1', 'and nobody else');
 	is( $observer->query(q{SELECT exempt FROM pool_monitor_sessions WHERE application_name = 'idler'}), 'LISTEN', 'for that reason');
+	is($observer->query(q{SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('renamed', 'idler')}), 2, 'core knows the new names');
 	$_->quit foreach @clients, $listener;
 	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE usename = 'joe'") || die 'they stay';
 
@@ -98,6 +99,7 @@ sub work
 		cmp_ok($now{utilities} - $before{utilities}, '>=', 7, 'and utility statements');
 		cmp_ok($now{transactions} - $before{transactions}, '>=', 15, 'and transactions');
 		cmp_ok($now{exits} - $before{exits}, '>=', 5, 'and ends');
+		cmp_ok($now{names} - $before{names}, '>=', 7, 'and new names');
 	}
 	$observer->quit;
 	TestModule::settles($node, 'with other libraries');
