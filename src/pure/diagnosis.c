@@ -6,8 +6,9 @@
  *
  * See diagnosis.h.  A cause explains an effect if it is in its place: a tenth of a
  * pool, leaked, explains that this pool is full; whatever has a fourth of the
- * server's slots explains that these run out.  What is explained is no
- * reason to do anything of its own, so its remedy is to mend the cause first.
+ * server's slots explains that these run out, as do leaks and locks without
+ * which there would be room.  What is explained is no reason to do anything of
+ * its own, so its remedy is to mend the cause first.
  *
  *-------------------------------------------------------------------------
  */
@@ -177,8 +178,48 @@ is_waiting(const PmonFacts *facts, const PmonFinding *effect)
 		waiting * EXPLAINS_FROM >= pmon_limit_of(facts, effect->pool);
 }
 
+/* Does it keep sessions from their work: its own, or those of its victims? */
 static bool
-explains(const PmonFacts *facts, const PmonFinding *cause, const PmonFinding *effect)
+is_holding(const PmonFinding *cause)
+{
+	return cause->code == PMON_FINDING_LEAK_IN_TRANSACTION ||
+		cause->code == PMON_FINDING_LEAK_ABORTED ||
+		cause->code == PMON_FINDING_CLIENT_NOT_READING ||
+		cause->code == PMON_FINDING_LOCK_CONVOY;
+}
+
+/*
+ * Would the server have room at that moment without all such causes together?
+ * Of a convoy only its victims count here, since its root may be a leak.
+ */
+static bool
+would_have_room(const PmonFacts *facts, const PmonFindings *findings, int at)
+{
+	PmonMoment	moment = facts->moments[at];
+
+	for (int i = 0; i < findings->nfindings; i++)
+	{
+		const PmonFinding *cause = &findings->findings[i];
+
+		if (cause->moment == at && is_cause(cause) && is_holding(cause))
+			moment.connections -= cause->connections -
+				(cause->code == PMON_FINDING_LOCK_CONVOY);
+	}
+	return !pmon_moment_is_above(facts, &moment, facts->warning_threshold);
+}
+
+/* Has it what the server lacks: a fourth of all slots, or with others enough? */
+static bool
+fills_server(const PmonFacts *facts, const PmonFindings *findings,
+			 const PmonFinding *cause)
+{
+	return cause->connections * EXPLAINS_FROM >= facts->slots ||
+		(is_holding(cause) && would_have_room(facts, findings, cause->moment));
+}
+
+static bool
+explains(const PmonFacts *facts, const PmonFindings *findings,
+		 const PmonFinding *cause, const PmonFinding *effect)
 {
 	if (!is_cause(cause) || cause->code >= effect->code ||
 		cause->moment != effect->moment)
@@ -201,10 +242,9 @@ explains(const PmonFacts *facts, const PmonFinding *cause, const PmonFinding *ef
 		case PMON_FINDING_RETRY_STORM:
 			if (is_limit(cause))
 				return (int64) cause->connections * EXPLAINS_FROM >= facts->rejected;
-			return cause->connections * EXPLAINS_FROM >= facts->slots;
+			return fills_server(facts, findings, cause);
 		case PMON_FINDING_MAX_CONNECTIONS_TOO_LOW:
-			return !is_limit(cause) &&
-				cause->connections * EXPLAINS_FROM >= facts->slots;
+			return !is_limit(cause) && fills_server(facts, findings, cause);
 		default:
 			return false;
 	}
@@ -242,7 +282,7 @@ conclude(const PmonFacts *facts, PmonFindings *findings)
 
 		for (int j = 0; j < findings->nfindings && !effect->explained; j++)
 		{
-			if (explains(facts, &findings->findings[j], effect))
+			if (explains(facts, findings, &findings->findings[j], effect))
 				explain(&findings->findings[j], effect);
 		}
 	}

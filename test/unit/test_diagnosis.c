@@ -621,6 +621,25 @@ test_sight(void)
 	finds(PMON_FINDING_SAMPLING_BLIND, PMON_NOTICE, "other ones have a row for that");
 }
 
+/* A leak of one session, those that wait behind it, and many that work */
+static void
+test_room(void)
+{
+	healthy();
+	use("web", PMON_USE_BUSY, 35, 1);
+	use("other", PMON_USE_BUSY, 38, 1);
+	use("web", PMON_USE_LOCK, 14, 10);
+	use("batch", PMON_USE_IN_TRANSACTION, 1, 100);
+	root("batch", PMON_USE_IN_TRANSACTION, 14, 10);
+	facts.moments[0].exhausted = true;
+	facts.moments[0].connections = 94;
+	is_first(PMON_FINDING_LEAK_IN_TRANSACTION, "without a leak and its victims there would be room: it comes first");
+	ok(find(PMON_FINDING_LOCK_CONVOY)->explained, "it explains that they wait");
+	ok(find(PMON_FINDING_MAX_CONNECTIONS_TOO_LOW)->explained, "and that the server is full");
+	facts.moments[0].connections = 95;
+	is_first(PMON_FINDING_MAX_CONNECTIONS_TOO_LOW, "not where it would be as good as full without them");
+}
+
 static void
 test_explanations(void)
 {
@@ -761,6 +780,7 @@ main(void)
 	test_pools();
 	test_limits();
 	test_sight();
+	test_room();
 	test_explanations();
 	test_past();
 	test_many();
