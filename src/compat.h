@@ -221,6 +221,16 @@ CppConcat(pg_finfo_,funcname) (void) \
 extern int	no_such_variable
 #endif
 
+/*
+ * For the declaration of a variable that each transaction looks at: it is within
+ * the library, so no table of symbols is in the way.
+ */
+#if defined(__GNUC__)
+#define PMON_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define PMON_HIDDEN
+#endif
+
 /* The server's own record of one of its settings, or NULL */
 static inline struct config_generic *
 PmonFindSetting(const char *name)

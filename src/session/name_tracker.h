@@ -14,11 +14,13 @@
 #ifndef PMON_NAME_TRACKER_H
 #define PMON_NAME_TRACKER_H
 
+#include "compat.h"
+
 /*
  * True from when the name was assigned, perhaps to what it was before, until
  * pmon_name_is_known().  Always true where the name can not be followed.
  */
-extern bool pmon_name_was_assigned;
+extern PMON_HIDDEN bool pmon_name_was_assigned;
 
 /* The name that is in force now has been looked at. */
 extern void pmon_name_is_known(void);

@@ -28,10 +28,12 @@
 #include "access/xact.h"
 #include "nodes/nodes.h"
 
+#include "compat.h"
+
 /* Set when there is something to do for pmon_track_roles(): one of these. */
 #define PMON_ROLES_TO_READ		0x1
 #define PMON_ROLES_TO_PUBLISH	0x2
-extern uint8 pmon_roles_due;
+extern PMON_HIDDEN uint8 pmon_roles_due;
 
 /* Start to follow changes.  Called when the session takes its slot. */
 extern void pmon_start_role_tracker(void);

@@ -12,6 +12,7 @@
 #ifndef PMON_SETTINGS_H
 #define PMON_SETTINGS_H
 
+#include "compat.h"
 #include "pure/pools.h"
 #include "pure/sql_tags.h"
 
@@ -20,7 +21,7 @@ extern int	pmon_max_groups;
 extern int	pmon_history_size;	/* kB */
 extern int	pmon_max_holds;		/* 0: none are counted */
 extern int	pmon_holds_size;	/* kB */
-extern bool pmon_track_transactions;
+extern PMON_HIDDEN bool pmon_track_transactions;
 extern int	pmon_warning_threshold; /* percent */
 extern int	pmon_critical_threshold;	/* percent */
 extern int	pmon_leak_threshold;	/* ms */
