@@ -361,6 +361,14 @@ put_rejections(Metrics *metrics)
 	}
 }
 
+/* A time as microseconds since 1970 */
+static int64
+unix_time(TimestampTz at)
+{
+	return at + INT64CONST(86400) *
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_SEC;
+}
+
 /*
  * Declared pools
  */
@@ -418,6 +426,8 @@ pool_figure(Metrics *metrics, PmonMetric metric, int i)
 			return pool->instances;
 		case PMON_METRIC_POOL_CAPACITY:
 			return pmon_pool_capacity(pool);
+		case PMON_METRIC_POOL_CHECKED_OUT_PROVEN:
+			return metrics->pool_counts[i].held_idle;
 		default:
 			Assert(metric == PMON_METRIC_POOL_OVERFLOW);
 			return pmon_pool_overflow(pool, metrics->pool_counts[i].connections);
@@ -500,6 +510,14 @@ put_recorded_pools(Metrics *metrics)
 							PMON_WHOLE);
 	}
 
+	pmon_begin_family(out, PMON_METRIC_POOL_LAST_EXHAUSTED);
+	for (int i = 0; i < pmon_declared->npools; i++)
+	{
+		if (known[i] && states[i].last_exhausted_at != 0 && label_pool(&labels, i))
+			pmon_add_sample(out, &labels, unix_time(states[i].last_exhausted_at),
+							PMON_MICROSECONDS);
+	}
+
 	pmon_begin_family(out, PMON_METRIC_POOL_ENDED_CHECKED_OUT);
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
@@ -546,6 +564,7 @@ put_pools(Metrics *metrics)
 	put_pool_family(metrics, PMON_METRIC_POOL_INSTANCES);
 	put_pool_family(metrics, PMON_METRIC_POOL_CAPACITY);
 	put_pool_connections(metrics);
+	put_pool_family(metrics, PMON_METRIC_POOL_CHECKED_OUT_PROVEN);
 	put_pool_family(metrics, PMON_METRIC_POOL_OVERFLOW);
 	put_pool_utilization(metrics);
 	if (metrics->shared != NULL)
@@ -593,11 +612,8 @@ put_findings(Metrics *metrics)
 static void
 put_time(PmonExposition *out, PmonMetric metric, TimestampTz at)
 {
-	static const int64 offset = INT64CONST(86400) *
-	(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_SEC;
-
 	if (at != 0)
-		pmon_add_metric(out, metric, at + offset, PMON_MICROSECONDS);
+		pmon_add_metric(out, metric, unix_time(at), PMON_MICROSECONDS);
 }
 
 static void

@@ -117,7 +117,7 @@ max_connections = 20
 superuser_reserved_connections = 2
 autovacuum = off
 pool_monitor.leak_threshold = 500ms
-pool_monitor.pools = 'api: application=api size=2 overflow=1 instances=3; "a ""b""": application=b size=1; policy: application=c idle_timeout=1h'
+pool_monitor.pools = 'api: application=api size=2 overflow=1 instances=3; "a ""b""": application=b size=1; held: application=held size=1 overflow=2; policy: application=c idle_timeout=1h'
 CONF
 my $observer = PoolMonitor::session($node, appname => 'observer');
 my ($series, $type) = read_metrics($observer, 'the text of a server at rest is OpenMetrics');
@@ -232,6 +232,26 @@ is( join('|', sum(matching($series, qr/^pool_monitor_transactions_total/)), sum(
 	$totals, 'the sums are those of all groups');
 is($group->('connections', ',.*'), 4, 'who has sessions is not folded');
 is(sum(matching($series, qr/^pool_monitor_hold_time_seconds_count/)), (split /\|/, $totals)[0], 'neither is a hold time lost');
+
+# A pool that opens one connection after the other has all of them out
+is(join('|', matching($series, qr/^pool_monitor_pool_(?:checked_out_proven|last_exhausted_timestamp_seconds)\{pool="held"/)), '0',
+	'of a pool without sessions nothing is proven, and it was never exhausted');
+my @held = map { my $held = PoolMonitor::session($node, appname => 'held'); $held->query('SELECT 1'); $held } 1 .. 3;
+($series) = read_when(
+	$observer,
+	'a pool that was exhausted says when',
+	sub { defined $_[0]->{'pool_monitor_pool_last_exhausted_timestamp_seconds{pool="held"}'} });
+cmp_ok($series->{'pool_monitor_pool_checked_out_proven{pool="held"}'}, '>=', 2, 'and how many connections it holds outside of transactions');
+$_->quit foreach @held;
+read_when(
+	$observer,
+	'as the view has it',
+	sub {
+		my ($seen) = @_;
+		my $at = $observer->query("SELECT round(extract(epoch FROM last_exhausted_at), 6) FROM pool_monitor_pools WHERE pool = 'held'");
+
+		return sprintf('%.6f', $seen->{'pool_monitor_pool_last_exhausted_timestamp_seconds{pool="held"}'}) eq $at;
+	});
 
 # Names of every kind
 my $snake = encode('UTF-8', "\x{1f40d}");
