@@ -21,6 +21,7 @@ ODD = 'say "hi" \\ {to}=it'
 folder = tempfile.mkdtemp()
 atexit.register(shutil.rmtree, folder, ignore_errors=True)
 os.mkdir(f'{folder}/textfile')
+METRICS = f'{folder}/textfile/pool_monitor.prom'
 for path in (folder, f'{folder}/textfile'):
     os.chmod(path, 0o755)
 
@@ -63,18 +64,20 @@ def undo():
     cursor.execute('SELECT pg_reload_conf()')
 
 
-cursor.execute(f"ALTER SYSTEM SET pool_monitor.metrics_file = '{folder}/textfile/pool_monitor.prom'")
+cursor.execute(f"ALTER SYSTEM SET pool_monitor.metrics_file = '{METRICS}'")
 cursor.execute("ALTER SYSTEM SET pool_monitor.metrics_interval = '1s'")
 cursor.execute('SELECT pg_reload_conf()')
 
 exporter, prometheus = free_port(), free_port()
 start('prometheus-node-exporter', '--collector.disable-defaults', '--collector.textfile',
       f'--collector.textfile.directory={folder}/textfile', f'--web.listen-address=127.0.0.1:{exporter}')
+with open(f'{DASHBOARDS}/prometheus.yml', encoding='utf-8') as file:
+    job = re.search(r'^  - job_name: node\n(?:    .*\n)*', file.read(), re.M).group()
+equal(job.count('localhost:9100'), 1, 'prometheus.yml has a job for node_exporter')
 with open(f'{folder}/prometheus.yml', 'w', encoding='utf-8') as file:
     file.write('global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n'
                f'rule_files: [{json.dumps(DASHBOARDS + "/prometheus_rules.yml")}]\n'
-               'scrape_configs:\n'
-               f'- job_name: node\n  static_configs: [targets: ["127.0.0.1:{exporter}"]]\n')
+               'scrape_configs:\n' + job.replace('localhost:9100', f'127.0.0.1:{exporter}'))
 start('prometheus', f'--config.file={folder}/prometheus.yml', f'--storage.tsdb.path={folder}/tsdb',
       f'--web.listen-address=127.0.0.1:{prometheus}')
 
@@ -124,6 +127,23 @@ equal(value('max_over_time(node_textfile_scrape_error[10m])'), 0, 'nor did a rea
 for connection in held:
     connection.close()
 wait_until(lambda: (value('pool_monitor_available_connections') or 0) > 10, 'it sees the end of it')
+
+# A file that nobody writes any more
+STALE = 'ALERTS{alertname="PoolMonitorMetricsFileStale"}'
+equal(query(STALE), [], 'no alert says that the file is old')
+cursor.execute("ALTER SYSTEM SET pool_monitor.metrics_interval = '1d'")
+cursor.execute('SELECT pg_reload_conf()')
+wait_until(lambda: os.utime(METRICS, (0, 0)) is None and [labels['instance'] for labels, _ in query(STALE)] == ['db1:5432'],
+           'one does when it is, and names the server')
+cursor.execute("ALTER SYSTEM SET pool_monitor.metrics_interval = '1s'")
+cursor.execute('SELECT pg_reload_conf()')
+wait_until(lambda: not query(STALE), 'until it is written again')
+
+# Two servers' files in one folder: node_exporter has each series once
+shutil.copy(METRICS, f'{folder}/textfile/pool_monitor_2.prom')
+wait_until(lambda: get(exporter, 'metrics').count('node_textfile_mtime_seconds{') == 2, 'node_exporter reads a second file')
+equal(get(exporter, 'metrics').count('\npool_monitor_max_connections '), 1, 'but has the figures of one, which is why the docs want a folder for each')
+os.remove(f'{folder}/textfile/pool_monitor_2.prom')
 
 # No file, no figures
 cursor.execute("ALTER SYSTEM SET pool_monitor.metrics_file = ''")
