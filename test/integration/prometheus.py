@@ -152,19 +152,26 @@ cursor.execute(f'CREATE ROLE {identifier(HOLDER)} LOGIN')
 cursor.execute('DROP ROLE IF EXISTS monitoring')
 subprocess.run(('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'postgres', '-f', f'{DASHBOARDS}/role.sql'), check=True)
 cursor.execute('CREATE ROLE plain LOGIN')
-cursor.execute("ALTER SYSTEM SET pool_monitor.pools = 'api: application=api-* size=3 overflow=2 instances=2; \"no size\": user=monitoring; big: application=big size=1000'")
+cursor.execute("ALTER SYSTEM SET pool_monitor.pools = 'api: application=api-* size=3 overflow=2 instances=2; \"no size\": user=monitoring; big: application=big size=1000; full: application=full size=1'")
 cursor.execute("ALTER SYSTEM SET pool_monitor.leak_threshold = 1")
+cursor.execute("ALTER SYSTEM SET pool_monitor.max_held_metrics = 20")
+cursor.execute(f"ALTER SYSTEM SET pool_monitor.metrics_file = '{folder}/pool_monitor.prom'")
 cursor.execute('SELECT pg_reload_conf()')
 
 
 @atexit.register
 def undo():
-    cursor.execute('ALTER SYSTEM RESET pool_monitor.pools')
-    cursor.execute('ALTER SYSTEM RESET pool_monitor.leak_threshold')
+    for setting in ('pools', 'leak_threshold', 'max_held_metrics', 'metrics_file'):
+        cursor.execute(f'ALTER SYSTEM RESET pool_monitor.{setting}')
     cursor.execute('SELECT pg_reload_conf()')
 
 
 connect().cursor().execute('CREATE EXTENSION pool_monitor')
+
+# Code that holds a connection, and with it all of its pool
+holder = connect(application_name='full')
+holder.cursor().execute('BEGIN')
+holder.cursor().execute("SELECT 1 /*route='%2Fpay%22%5C',controller='orders'*/")
 
 # Seven sessions of the pool, four of them in a transaction, and an odd one
 held = [connect(application_name=f'api-{i % 2}', user=HOLDER) for i in range(7)]
@@ -249,7 +256,7 @@ for job, plain_port in plain_ports.items():
     with open(os.path.join(folder, f'{job}_plain.log'), encoding='utf-8') as log:
         failed = re.findall(r'running query on database \W*[^ ]* (\w+)', log.read()) if job == 'postgres_exporter' else re.findall(
             r'^sql_exporter_last_scrape_failed{.*query="(\w+)".* 1$', plain_text, re.M)
-    equal(sorted(set(failed)), ['pool_monitor_hold_time_seconds', 'pool_monitor_incidents'], f'{job}: only the queries that need pg_monitor fail')
+    equal(sorted(set(failed)), ['pool_monitor_held', 'pool_monitor_hold_time_seconds', 'pool_monitor_incidents'], f'{job}: only the queries that need pg_monitor fail')
 
 prometheus = Prometheus(ports)
 status, remarks = promtool('check', 'config', prometheus.config)
@@ -275,11 +282,11 @@ for job in ports:
                              ' - sum(pool_monitor_connections{@,backend_type="client backend"})') == 0,
                f'{job}: the sum of all groups is the sum of all states')
     ok(value('pool_monitor_rejected_total{@,reason="role_limit"}') >= 2, f'{job}: refused logins')
-    equal(value('pool_monitor_leak_suspects{@,reason="idle in transaction"}'), 4, f'{job}: leak suspects')
+    equal(value('pool_monitor_leak_suspects{@,reason="idle in transaction"}'), 5, f'{job}: leak suspects')
     equal((value('pool_monitor_pool_capacity{@,pool="api"}'), value('pool_monitor_pool_overflow{@,pool="api"}')),
           (10, 1), f'{job}: a pool with its capacity and its overflow')
     equal(value('pool_monitor_pool_utilization_ratio{@,pool="api"}'), 0.4, f'{job}: its utilization')
-    equal(value('count(pool_monitor_pool_size{@})'), 2, f'{job}: a policy without size is no pool')
+    equal(value('count(pool_monitor_pool_size{@})'), 3, f'{job}: a policy without size is no pool')
     equal(value('pool_monitor_oversubscribed{@}'), 1, f'{job}: more declared than there is')
     equal(value('pool_monitor_worker_up{@}'), 1, f'{job}: the worker runs')
     equal(value('time() - pool_monitor_last_sample_timestamp_seconds{@} < bool 30'), 1, f'{job}: it took a sample just now')
@@ -319,10 +326,17 @@ for job in ports:
                 missing.append(f'{title}: {expression}')
         return missing
 
-    wait_until(lambda: not empty(), f'{job}: every panel of the dashboard has data')
+    wait_until(lambda: not empty(), f'{job}: every panel of the dashboard has data', 150)
     for line in empty():
         ok(False, f'{job}: {line}')
 
+
+for job in ports:
+    equal([(labels.get('application_name'), labels.get('tag_controller'), labels.get('tag_route')) for labels, _ in
+           prometheus.query(f'pool_monitor_held_connections{{job="{job}",application_name="full"}}')],
+          [('full', 'orders', '/pay"\\')], f'{job}: a tag has the name and the value that it should have')
+    ok(prometheus.value(f'time() - pool_monitor_pool_last_exhausted_timestamp_seconds{{job="{job}",pool="full"}}') < 600,
+       f'{job}: and a pool that is full says since when')
 
 # Labels that are no part of our names
 def labels_of(job):
@@ -335,6 +349,7 @@ def labels_of(job):
 theirs = labels_of('pool_monitor')
 for job in 'postgres_exporter', 'sql_exporter':
     of_job = labels_of(job)
+    equal(sorted(name for name in theirs if name not in of_job), [], f'{job}: it has all that pool_monitor_metrics() has')
     equal(sorted(name for name in of_job if name not in theirs), [], f'{job}: all names are those of pool_monitor_metrics()')
     equal({name: labels - theirs.get(name, set()) for name, labels in of_job.items() if labels - theirs.get(name, set())}, {}, f'{job}: and no label is one more')
 

@@ -136,7 +136,8 @@ run(admin, 'DROP ROLE IF EXISTS monitoring')
 subprocess.run(('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'postgres', '-f', os.path.join(sys.argv[1], 'role.sql')), check=True)
 run(admin, 'CREATE ROLE customer LOGIN CONNECTION LIMIT 12')
 CHANGED = {
-    'pools': "'shop_api: application=shop_api-* size=3 overflow=2; workers: application=\"celery worker\" size=4; other: user=nobody size=2'",
+    'pools': "'shop_api: application=shop_api-* size=3 overflow=2; workers: application=\"celery worker\" size=4; other: user=nobody size=2; held: application=held size=4 closes_idle=1ms; full: application=full size=1'",
+    'max_held_metrics': '10',
     'leak_threshold': "'3s'", 'sample_interval': "'100ms'", 'warning_threshold': '15', 'critical_threshold': '20'}
 for setting, value in CHANGED.items():
     run(admin, f'ALTER SYSTEM SET pool_monitor.{setting} = {value}')
@@ -158,6 +159,14 @@ for connection in pool[:3]:
     run(connection, 'SELECT 1')
 lookalike = connect(application_name='shopXapi-9', user='customer')
 run(lookalike, 'BEGIN')
+# idle outside of a transaction, which their pool would have closed
+held = [connect(application_name='held') for _ in range(2)]
+for connection in held:
+    run(connection, "SELECT 1 /*route='/held'*/")
+full = connect(application_name='full')
+run(full, 'BEGIN')
+wait_until(lambda: run(connect(), "SELECT last_exhausted_at IS NOT NULL FROM pool_monitor_pools WHERE pool = 'full'").fetchone()[0], 'a pool was full')
+run(full, 'ROLLBACK')
 worker = connect(application_name='celery worker', user='customer')
 for _ in range(50):
     run(worker, 'SELECT 1')
@@ -188,6 +197,8 @@ def sized():
 
 
 wait_until(sized, 'a minute has passed', 75)
+wait_until(lambda: run(database, "SELECT count(*) > 0 FROM pool_monitor_holds() WHERE state = 'idle' AND application_name = 'held'").fetchone()[0],
+           'and in a whole minute code held connections outside of transactions', 75)
 
 
 #
@@ -269,10 +280,15 @@ ok(len(applications) <= 11, 'but no more than ten and the rest', applications)
 times = [row['time'] for row in panel('Connections by application') if row['metric'] == 'celery worker']
 ok(times == sorted({row['time'] for row in panel('Connections by application')}), 'each application has a value in each period')
 pools = {row['metric']: row['value'] for row in panel('Declared pools: checked out, and capacity')}
-ok(pools == {'shop_api': 3, 'shop_api capacity': 5, 'workers': 0, 'workers capacity': 4},
+ok(pools == {'shop_api': 3, 'shop_api capacity': 5, 'workers': 0, 'workers capacity': 4, 'held': 0, 'held capacity': 4, 'full': 0, 'full capacity': 1},
    'a pool is drawn with its capacity, by its pattern alone', pools)
 now = {row['pool']: (row['checked_out'], row['capacity'], row['status']) for row in panel('Declared pools now')}
 ok(now.get('shop_api') == (3, 5, 'overflow'), 'the table of pools says the same', now)
+ok([(row['pool'], row['checked_out_evidence'], row['last_statement']) for row in panel('Held outside of transactions')]
+   == 2 * [('held', 'closes_idle', "SELECT 1 /*route='/held'*/")], 'so are sessions that are held outside of a transaction', panel('Held outside of transactions'))
+ok({row['metric'] for row in panel('Connections held, by state')} >= {'idle', 'idle in transaction'}, 'in the states that they are held in',
+   panel('Connections held, by state'))
+ok('route /held' in [row['metric'] for row in panel('Connections held, by code')], 'and by the code that does', panel('Connections held, by code'))
 ok(sum(row['value'] for row in panel('Decisions by outcome') if row['metric'] == 'terminated') == 2, 'both ended sessions are counted',
    panel('Decisions by outcome'))
 
@@ -325,5 +341,8 @@ promtool_accepts(list(check_prometheus()))
 ok([labels.get('status') for labels, _ in panel('Status')] == ['healthy'], 'the status is shown', panel('Status'))
 ok([value for labels, value in panel('Leak suspects by reason') if labels['reason'] == 'idle in transaction'] == [4], 'and the leaks',
    panel('Leak suspects by reason'))
+ok({labels['pool']: value for labels, value in panel('Held outside of transactions')}.get('held') == 2, 'so are connections that are held outside of one',
+   panel('Held outside of transactions'))
+ok('/held' in [labels.get('tag_route') for labels, _ in panel('Which code holds connections')], 'and by which code', panel('Which code holds connections'))
 pools = {(labels['pool'], labels.get('state')): value for labels, value in panel('Declared pools: checked out, and capacity')}
 ok(pools.get(('shop_api', 'checked_out')) == 3 and pools.get(('shop_api', None)) == 5, 'a pool is drawn with its capacity', pools)

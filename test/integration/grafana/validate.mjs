@@ -67,6 +67,7 @@ function checkPanels(name, dashboard) {
     for (const target of panel.targets) {
       if (target.datasource.uid !== '${datasource}') why.push(`query ${target.refId} is bound to a data source`);
     }
+    if (!/[?.]$/.test(panel.description ?? '')) why.push('it does not say what it answers');
     test(why.length === 0, `${name}: panel "${panel.title}" is one of Grafana's`, why);
   }
 }
@@ -87,6 +88,7 @@ for (const file of process.argv.slice(2)) {
 const broken = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
 broken.panels.find(p => p.type === 'stat').options.colorMode = 'loud';
 broken.tags = 'postgresql';
+test(broken.panels.filter(p => p.type !== 'row').every(p => p.description.includes('?')), 'a description is a question that the panel answers');
 test(errors(validator('dashboard', 'Dashboard'), withoutAnnotationQueries(broken)).length > 0, 'a wrong dashboard is noticed');
 test(errors(validator('composable/stat/panelcfg', 'Options'), broken.panels.find(p => p.type === 'stat').options).length > 0,
   'a wrong option is noticed');
