@@ -16,7 +16,8 @@ use PoolMonitor;
 use Test::More;
 
 my $root = dirname(File::Spec->rel2abs(__FILE__)) . '/../..';
-my @documents = ('README.md', 'CHANGELOG.md', map { "docs/$_.md" } qw(reference operations internals));
+my @documents = ('README.md', 'CHANGELOG.md', 'SECURITY.md', 'dashboards/README.md', 'examples/README.md',
+	map { "docs/$_.md" } qw(reference operations internals fleet pictures));
 my %text = map { $_ => slurp_file("$root/$_") } @documents;
 
 # as many backends as the sizes in docs/internals.md are for
@@ -216,17 +217,23 @@ is(join("\n", map { "$_: $who{$_}" } sort keys %who),
 my %known = map { $_ => 1 } keys %views, (map { s/\(.*//r } keys %functions),
   join("\n", sql('SELECT pool_monitor_metrics()')) =~ /^# TYPE (\w+)/mg;
 my %setting = map { $_->[0] =~ s/`//gr => 1 } @settings;
-my $files = qr/pool_monitor\.(?:stat|so|control|c)\b/;
+my $files = qr/pool_monitor\.(?:stat|so|control|c|prom|conf)\b|pool_monitor_fleet\b/;
 
 foreach my $document (@documents)
 {
 	# the comments in the reference's tables are the catalog's own
 	my $prose = $document eq 'docs/reference.md' ? $text{$document} =~ s/^\|.*\n//gmr : $text{$document};
 	my %unknown = map { $_ => 1 }
-	  grep { !$known{$_} && !$setting{$_} && !/^$files/ } $prose =~ /\b(pool_monitor[_.][a-z]\w*)/g;
+	  grep { !/_$/ && !$known{$_} && !$known{ s/_total$//r } && !$setting{$_} && !/^$files/ } $prose =~ /\b(pool_monitor[_.][a-z]\w*)/g;
 
 	is(join(' ', sort keys %unknown), '', "$document names only what exists");
 }
+
+# Alerts
+my %alert = map { $_ => 1 } slurp_file("$root/dashboards/prometheus_rules.yml") =~ /^ *- alert: (\w+)$/mg;
+my %told = map { $_ => 1 } map { $text{$_} =~ /`(PoolMonitor\w+)`/g } 'docs/operations.md', 'dashboards/README.md', 'docs/pictures.md';
+cmp_ok(scalar(keys %told), '>', 4, 'the documents name alerts');
+is(join(' ', sort grep { !$alert{$_} } keys %told), '', 'and each of them is one');
 
 # A title as GitHub makes an anchor of it
 sub anchor
