@@ -26,6 +26,7 @@ my %not_run = (
 	'bash test/demo.sh' => 'a server of its own; these tests themselves',
 	'CREATE ROLE monitoring LOGIN' => 'it is what role.sql does, which is run, and is compared with it below',
 	'ERROR:  pool_monitor must be loaded' => 't/003_not_preloaded.pl has the error',
+	(map { $_ => 'integration/examples.py starts them' } 'DATABASE_URL=', 'echo send_mail', "npm install\n", 'J=/usr/share/java', 'pgbouncer pgbouncer.ini'),
 	'topk(5, ' => 'for Prometheus',
 	'LOG:  connection incident 1 ended' => 't/030_incidents.pl has the lines of the log',
 	"DATA_SOURCE_NAME='postgresql://monitoring" => 'integration/prometheus.py starts both exporters so',
@@ -35,7 +36,7 @@ my %used;
 
 my $node = PoolMonitor::new_node('main', conf => "shared_preload_libraries = 'pool_monitor,pg_stat_statements'\nmax_connections = 100");
 $node->start;
-$node->safe_psql('postgres', 'CREATE ROLE web LOGIN; CREATE DATABASE shop');
+$node->safe_psql('postgres', 'CREATE ROLE web LOGIN');
 
 # Of what is run, what the reader has to fill in, or what must not touch this machine
 sub filled_in
@@ -203,7 +204,11 @@ sub run_block
 
 	return if is_not_run($block);
 	my @statements = statements($block);
-	if (@statements)
+	if ($block =~ /^\\connect /m)
+	{
+		run_statement($where, $block, '');
+	}
+	elsif (@statements)
 	{
 		run_statement("$where, statement " . ($_ + 1), @{ $statements[$_] }) foreach 0 .. $#statements;
 	}
@@ -227,7 +232,8 @@ sub run_block
 }
 
 my $before = getcwd;
-foreach my $document ('README.md', 'docs/operations.md', 'docs/reference.md', 'examples/README.md', 'dashboards/README.md', 'docs/fleet.md')
+foreach my $document ('README.md', 'docs/operations.md', 'docs/reference.md', 'examples/README.md',
+	(map { "examples/$_/README.md" } qw(fastapi_sqlalchemy node_postgres hikaricp pgbouncer)), 'dashboards/README.md', 'docs/fleet.md')
 {
 	my ($blocks, $inline) = blocks_of($document);
 
