@@ -4,6 +4,7 @@
 -- It sees all sessions and changes nothing.  The limit keeps a dashboard that is
 -- opened often from taking slots that the applications need: postgres_exporter
 -- has two connections, sql_exporter one, Grafana as many as its data source says.
+-- reserved_connections should be what an exporter takes, and one for you.
 CREATE ROLE monitoring LOGIN CONNECTION LIMIT 10;
 GRANT pg_monitor TO monitoring;
 
