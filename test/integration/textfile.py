@@ -17,7 +17,7 @@ import psycopg2
 from tap import equal, finish, ok, wait_until
 
 DASHBOARDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../dashboards')
-ODD = 'say "hi" \\ {to}=it'
+ODD = 'write "hi" \\ {to}=it'
 folder = tempfile.mkdtemp()
 atexit.register(shutil.rmtree, folder, ignore_errors=True)
 os.mkdir(f'{folder}/textfile')
