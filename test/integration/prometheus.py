@@ -170,8 +170,7 @@ connect().cursor().execute('CREATE EXTENSION pool_monitor')
 
 # Code that holds a connection, and with it all of its pool
 holder = connect(application_name='full')
-holder.cursor().execute('BEGIN')
-holder.cursor().execute("SELECT 1 /*route='%2Fpay%22%5C',controller='orders'*/")
+holder.cursor().execute("BEGIN /*route='%2Fpay%22%5C',controller='orders'*/")
 
 # Seven sessions of the pool, four of them in a transaction, and an odd one
 held = [connect(application_name=f'api-{i % 2}', user=HOLDER) for i in range(7)]

@@ -337,6 +337,8 @@ def promtool_accepts(expressions):
 
 
 wait_until(prometheus.scraped, 'Prometheus has scraped the server')
+wait_until(lambda: (prometheus.get('query', query='pool_monitor_held_connections{application_name="held"}')[0] or {}).get('result'),
+           'and has the code that held connections')
 promtool_accepts(list(check_prometheus()))
 ok([labels.get('status') for labels, _ in panel('Status')] == ['healthy'], 'the status is shown', panel('Status'))
 ok([value for labels, value in panel('Leak suspects by reason') if labels['reason'] == 'idle in transaction'] == [4], 'and the leaks',
