@@ -38,18 +38,31 @@ case $mode in
 esac
 
 # run_check [NAME [ARGUMENT...]]: its file says on which packages it depends,
-# by purpose and, after a slash, by name
+# by purpose and, after a slash, by name, whether it must be root, and whether it
+# needs other servers: PMON_SERVERS names their pg_config
 run_check()
 {
-	local file=test/checks/${1:-}.sh needs
+	local file=test/checks/${1:-}.sh needs major
 
 	if [ ! -e "$file" ]; then
 		sed -nsE '2s/^# ([a-z_]+)\.sh/\1/p' test/checks/*.sh
 		exit $(($# > 0 ? 2 : 0))
 	fi
+	if grep -x '# runs as root' "$file" >/dev/null; then
+		[ "$(id -u)" = 0 ] || { echo "check $1 must be root"; exit 1; }
+		PMON_USER=root
+	fi
 	needs=$(sed -n 's/^# needs: //p' "$file")
 	need_packages ${needs%%/*}
 	[[ $needs != */* ]] || install_missing ${needs#*/}
+	PMON_SERVERS=
+	if grep -x '# needs servers' "$file" >/dev/null; then
+		. test/lib/versions.sh
+		for major in $([ $# -gt 1 ] && echo "${*:2}" || echo 17 18 19); do
+			need_server "$major" || exit
+			PMON_SERVERS+="$SERVER "
+		done
+	fi
 	run_in_private_copy test/lib/check.sh "$@"
 }
 

@@ -3,13 +3,14 @@
 # a user that PostgreSQL agrees to run as, and leaves nothing behind.
 
 # The script finds the temporary folder in PMON_WORK; its copy of the tree is
-# the current folder, PMON_WORK/source.
+# the current folder, PMON_WORK/source.  Where we are root, it runs as PMON_USER,
+# by default postgres.
 run_in_private_copy()
 {
 	local user status=0
 
 	user=$(id -un)
-	[ "$user" != root ] || user=postgres
+	[ "$user" != root ] || user=${PMON_USER:-postgres}
 
 	child=
 	work=$(mktemp -d "${TMPDIR:-/tmp}/pool_monitor.XXXXXX")
@@ -28,7 +29,7 @@ run_in_private_copy()
 		HOME="$work" TMPDIR="$work/tmp" LANG=C.UTF-8 TERM="${TERM:-dumb}"
 		PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
 		PG_CONFIG="${PG_CONFIG:-pg_config}" PMON_OLD_PG_CONFIG="${PMON_OLD_PG_CONFIG:-}"
-		KEEP="${KEEP:-}" PMON_WORK="$work"
+		KEEP="${KEEP:-}" PMON_WORK="$work" PMON_SERVERS="${PMON_SERVERS:-}"
 		PERL5LIB="$work/source/test/lib" PYTHONPATH="$work/source/test/lib" PYTHONDONTWRITEBYTECODE=1
 		bash "$@")
 	[ "$(id -un)" = "$user" ] || run=(setpriv --reuid="$user" --regid="$user" --init-groups "${run[@]}")
@@ -40,18 +41,20 @@ run_in_private_copy()
 	exit $status
 }
 
-# Tracked files and new ones that are not ignored, as they are now
+# Tracked files and new ones that are not ignored, as they are now; in an
+# unpacked archive all but what make leaves
 copy_tree()
 {
 	local git=(git -c safe.directory="$PWD") file
 
-	if "${git[@]}" rev-parse --git-dir >/dev/null 2>&1; then
+	if [ -e .git ] && "${git[@]}" rev-parse --git-dir >/dev/null 2>&1; then
 		"${git[@]}" ls-files -z --cached --others --exclude-standard |
 			while IFS= read -r -d '' file; do
 				[ ! -e "$file" ] || printf '%s\0' "$file"
 			done
 	else
-		find . -path ./.git -prune -o -type f -print0
+		find . \( -path ./.git -o -path ./results \) -prune -o \
+			-type f ! -name '*.o' ! -name '*.so' ! -name '*.bc' ! -name 'regression.*' -print0
 	fi | tar --null --no-recursion -T - -cf - | tar -xf - -C "$1"
 }
 
@@ -62,8 +65,14 @@ remove_private_copy()
 	if [ -z "${KEEP:-}" ]; then
 		stop_all_servers "$work"
 		cd /
+		# What is mounted there is not ours to remove.
+		if grep -F " $work/" /proc/self/mountinfo >&2; then
+			echo "$work stays, since something is mounted in it" >&2
+			return
+		fi
 		# A server that was just starting shows itself a moment later.
-		rm -rf "$work" 2>/dev/null || { sleep 2; stop_all_servers "$work"; rm -rf "$work"; }
+		rm -rf --one-file-system "$work" 2>/dev/null ||
+			{ sleep 2; stop_all_servers "$work"; rm -rf --one-file-system "$work"; }
 	fi
 }
 
