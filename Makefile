@@ -27,5 +27,11 @@ $(error $(PG_CONFIG) finds no PGXS: set PG_CONFIG, or install postgresql-server-
 endif
 include $(PGXS)
 
+# An archive for PGXN, of what is committed
+NAME_VERSION = pool_monitor-$(shell sed -nE 's/^   "version": "(.*)",/\1/p' META.json)
+dist:
+	git archive --format=zip --prefix=$(NAME_VERSION)/ --output=$(NAME_VERSION).zip HEAD
+.PHONY: dist
+
 # PGXS tracks headers only where the server was configured with --enable-depend
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h)

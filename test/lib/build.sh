@@ -67,18 +67,44 @@ build_for_upgrades()
 	fi
 }
 
-# install_into_copy FOLDER: what build_extension has built; sets PMON_NEW_BINDIR
-install_into_copy()
+# copy_server FOLDER: the server under test, with its headers, in FOLDER: it
+# finds all of it relative to its programs
+copy_server()
 {
-	local folder=$1 sharedir pkglibdir part
+	local folder=$1 part
 
-	sharedir=$("$PG_CONFIG" --sharedir)
-	pkglibdir=$("$PG_CONFIG" --pkglibdir)
-	for part in "$BINDIR" "$sharedir" "$pkglibdir"; do
+	for part in --bindir --sharedir --pkglibdir --includedir-server; do
+		part=$("$PG_CONFIG" $part)
 		mkdir -p "$folder$part"
 		cp -a "$part/." "$folder$part"
 	done
+}
+
+# install_into_copy FOLDER: what build_extension has built; sets PMON_NEW_BINDIR
+install_into_copy()
+{
+	local folder=$1 pkglibdir
+
+	copy_server "$folder"
+	pkglibdir=$("$PG_CONFIG" --pkglibdir)
 	cp "$PMON_WORK/dest$pkglibdir/pool_monitor.so" "$folder$pkglibdir"
-	cp -r "$EXTENSION_DIR/." "$folder$sharedir/extension"
+	cp -r "$EXTENSION_DIR/." "$folder$("$PG_CONFIG" --sharedir)/extension"
 	PMON_NEW_BINDIR=$folder$BINDIR
+}
+
+# use_own_server FOLDER: a copy of the server under test, into which `make
+# install` can install; sets PG_CONFIG and BINDIR to it
+use_own_server()
+{
+	local clang
+
+	copy_server "$1"
+	mkdir -p "$1$("$PG_CONFIG" --libdir)" # PGXN's client asks whether it may write there
+	clang=$(sed -n 's/^CLANG *= *//p' "$(dirname "$("$PG_CONFIG" --pgxs)")/../Makefile.global")
+	# without the compiler that it was made with, there is no bitcode
+	[ -x "$(command -v "${clang:-none}")" ] || export MAKEFLAGS=' -- with_llvm=no'
+	BINDIR=$1$("$PG_CONFIG" --bindir)
+	PG_CONFIG=$BINDIR/pg_config
+	export PG_CONFIG BINDIR PATH="$BINDIR:$PATH"
+	: >"$PMON_WORK/extension.conf"
 }
