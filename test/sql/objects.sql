@@ -1,6 +1,7 @@
 -- What the extension brings: objects, comments, their properties, and that
 -- it can live in any schema
 
+SET quote_all_identifiers = off;
 CREATE EXTENSION pool_monitor;
 
 CREATE VIEW members AS

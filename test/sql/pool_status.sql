@@ -1,5 +1,6 @@
 -- pool_monitor_pool_status(): this session as the only one of a pool
 
+SET track_activities = on;
 CREATE EXTENSION pool_monitor;
 SET application_name = 'regress pool';
 

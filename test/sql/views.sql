@@ -1,9 +1,15 @@
--- What a session finds about itself in each view
+-- What a session finds about itself in each view, whatever the server's settings
+-- are
 
+SET track_activities = on;
+SET pool_monitor.track_transactions = on;
 CREATE EXTENSION pool_monitor;
 SET application_name = 'regress views';
 
-SELECT status, max_connections = current_setting('max_connections')::int AS max_connections,
+SELECT status = CASE WHEN utilization * 100 >= current_setting('pool_monitor.critical_threshold')::int THEN 'critical'
+                     WHEN utilization * 100 >= current_setting('pool_monitor.warning_threshold')::int THEN 'warning'
+                     ELSE 'healthy' END AS status,
+       max_connections = current_setting('max_connections')::int AS max_connections,
        reserved_connections >= current_setting('superuser_reserved_connections')::int AS reserved,
        connections >= 1 AS connections, available >= 1 AS available,
        utilization BETWEEN 0.0001 AND 1 AS utilization,
@@ -56,26 +62,28 @@ SELECT connections >= 1 AS connections, checked_out >= 1 AS checked_out, connect
  WHERE usename = session_user;
 
 BEGIN;
-SELECT datname = current_database() AS datname, usename = session_user AS usename, application_name,
+SELECT /* my own query */ datname = current_database() AS datname, usename = session_user AS usename, application_name,
        client_addr = inet_client_addr() AS client_addr, client_port,
        backend_start < xact_start AS backend_start, xact_start = now() AS xact_start,
        query_start = statement_timestamp() AS query_start, state_change >= query_start AS state_change,
-       state, wait_event_type, wait_event, backend_xmin IS NOT NULL AS backend_xmin, pool, checked_out,
+       state, wait_event_type, wait_event, backend_xmin IS NOT NULL AS backend_xmin,
+       pool IS NULL OR current_setting('pool_monitor.pools') <> '' AS pool, checked_out,
        state_age >= '0' AS state_age, transaction_age >= state_age AS transaction_age,
-       leak_suspect, idle_limit, terminates_at, exempt, blocks, query LIKE '%my own query%' AS query
+       leak_suspect, idle_limit, terminates_at, exempt, blocks, query LIKE 'SELECT /* my own query%' AS query
   FROM pool_monitor_sessions
- WHERE pid = pg_backend_pid() -- my own query
+ WHERE pid = pg_backend_pid()
 \gx
 COMMIT;
 
 SELECT reason, count(*) FROM pool_monitor_rejections WHERE application_name = 'regress views' GROUP BY 1;
 
 -- The health document: these keys, and the figures of the status
-SELECT key, jsonb_typeof(value)
+SELECT key, CASE WHEN key = 'current_incident' AND value <> 'null' THEN 'null' ELSE jsonb_typeof(value) END AS type
   FROM jsonb_each(pool_monitor_health())
  ORDER BY key COLLATE "C";
 SELECT h ->> 'status' = s.status AS status, (h ->> 'connections')::int = s.connections AS connections,
-       (h ->> 'utilization')::numeric = round(s.utilization::numeric, 4) AS utilization
+       (h ->> 'utilization')::numeric = round(s.utilization::numeric, 4) AS utilization,
+       (h ->> 'current_incident')::bigint IS NOT DISTINCT FROM s.current_incident AS current_incident
   FROM pool_monitor_status s, pool_monitor_health() h;
 
 SELECT version = (SELECT extversion FROM pg_extension WHERE extname = 'pool_monitor') AS version, loaded,
@@ -84,9 +92,10 @@ SELECT version = (SELECT extversion FROM pg_extension WHERE extname = 'pool_moni
        last_sample_duration > 0 AS last_sample_duration,
        sample_duration_max >= last_sample_duration AS sample_duration_max, missed_samples >= 0 AS missed_samples,
        groups BETWEEN 1 AND max_groups AS groups, max_groups = current_setting('pool_monitor.max_groups')::int AS max_groups,
-       groups_evicted >= 0 AS groups_evicted, memory_bytes BETWEEN 1 AND 67108864 AS memory_bytes,
-       metrics_written_at IS NULL AS metrics_written_at, metrics_failures = 0 AS metrics_failures
-  FROM pool_monitor_info
+       groups_evicted >= 0 AS groups_evicted, memory_bytes BETWEEN history_bytes AND history_bytes + 1e9 AS memory_bytes,
+       metrics_written_at IS NULL OR current_setting('pool_monitor.metrics_file') <> '' AS metrics_written_at,
+       metrics_failures = 0 AS metrics_failures
+  FROM pool_monitor_info, pg_size_bytes(current_setting('pool_monitor.history_size')) AS history_bytes
 \gx
 
 -- Reset: one application, or everything; the time is returned, and shown
