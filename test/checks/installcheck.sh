@@ -13,7 +13,8 @@ failed=0
 passed=0
 server=$PMON_WORK/server
 
-# The variants: name, locale and encoding of the server, and settings with & between
+# The variants: name, locale and encoding of the server, and settings with & between.
+# Where the server listens, the tests come through TCP.
 variants=$(sed 's/^\t*//' <<-'VARIANTS'
 	defaults | C.UTF-8 | UTF8 |
 	pools | C.UTF-8 | UTF8 | pool_monitor.pools = 'regress: application=regress* size=5 overflow=2; all: application=* size=20'
@@ -34,6 +35,7 @@ variants=$(sed 's/^\t*//' <<-'VARIANTS'
 	no_activities | C.UTF-8 | UTF8 | track_activities = off
 	no_counts | C.UTF-8 | UTF8 | track_counts = off & autovacuum = off
 	query_ids | C.UTF-8 | UTF8 | compute_query_id = on & track_activity_query_size = 100
+	tcp | C.UTF-8 | UTF8 | listen_addresses = '127.0.0.1'
 	few_connections | C.UTF-8 | UTF8 | max_connections = 10 & superuser_reserved_connections = 0 & autovacuum_max_workers = 1 & max_wal_senders = 0
 	serializable | C.UTF-8 | UTF8 | default_transaction_isolation = serializable & default_transaction_deferrable = on
 	timeouts | C.UTF-8 | UTF8 | statement_timeout = 1min & lock_timeout = 1min & idle_in_transaction_session_timeout = 1min & idle_session_timeout = 1min
@@ -52,6 +54,7 @@ variants=$(sed 's/^\t*//' <<-'VARIANTS'
 	japanese | ja_JP.eucJP | EUC_JP |
 	russian | ru_RU.KOI8-R | KOI8R | DateStyle = 'SQL, DMY'
 	czech | cs_CZ.UTF-8 | UTF8 |
+	turkish_icu | icu:tr-TR | UTF8 |
 	ascii | C | SQL_ASCII |
 	ascii_german | de_DE.UTF-8 | SQL_ASCII |
 VARIANTS
@@ -77,15 +80,23 @@ make_locale()
 # try NAME LOCALE ENCODING SETTINGS: the tests on a server of that kind
 try()
 {
-	local name=$1 locale=$2 encoding=$3 folder=$PMON_WORK/try log=$PMON_WORK/$1.log ok
+	local name=$1 locale=$2 encoding=$3 folder=$PMON_WORK/try log=$PMON_WORK/$1.log host port ok provider=()
 
+	if [[ $locale = icu:* ]]; then
+		provider=(--locale-provider=icu --icu-locale="${locale#icu:}")
+		locale=C.UTF-8
+	fi
+	host=$folder
+	[[ $4 != *listen_addresses* ]] || host=127.0.0.1
+	port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
 	make_locale "$locale" || return
 	rm -rf "$folder"
 	mkdir "$folder"
-	initdb -D "$folder/data" -U chef -A trust -E "$encoding" --locale="$locale" --no-sync --no-instructions >"$log" 2>&1 || return
+	initdb -D "$folder/data" -U chef -A trust -E "$encoding" --locale="$locale" "${provider[@]}" \
+		--no-sync --no-instructions >"$log" 2>&1 || return
 	{
 		echo "shared_preload_libraries = 'pool_monitor'"
-		echo "port = 54321"
+		echo "port = $port"
 		echo "listen_addresses = ''"
 		echo "unix_socket_directories = '$folder'"
 		echo "fsync = off"
@@ -96,7 +107,7 @@ try()
 	# The server is all that tells the client how to write
 	(
 		cd "$PMON_WORK/tree" &&
-			env PGHOST="$folder" PGPORT=54321 PGUSER=chef LC_ALL="$locale" make PG_CONFIG="$PG_CONFIG" installcheck
+			env PGHOST="$host" PGPORT="$port" PGUSER=chef LC_ALL="$locale" make PG_CONFIG="$PG_CONFIG" installcheck
 	) >>"$log" 2>&1
 	ok=$?
 	if [ $ok != 0 ]; then

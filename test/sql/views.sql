@@ -26,7 +26,7 @@ SELECT connections = active + idle + idle_in_transaction + idle_in_transaction_a
   FROM pool_monitor_status;
 
 SELECT datname = current_database() AS datname, usename = session_user AS usename,
-       application_name, client_addr = inet_client_addr() AS client_addr, state, backend_type,
+       application_name, client_addr IS NOT DISTINCT FROM inet_client_addr() AS client_addr, state, backend_type,
        connections, longest_in_state >= '0' AS longest_in_state
   FROM pool_monitor_connections
  WHERE application_name = 'regress views';
@@ -63,7 +63,8 @@ SELECT connections >= 1 AS connections, checked_out >= 1 AS checked_out, connect
 
 BEGIN;
 SELECT /* my own query */ datname = current_database() AS datname, usename = session_user AS usename, application_name,
-       client_addr = inet_client_addr() AS client_addr, client_port,
+       client_addr IS NOT DISTINCT FROM inet_client_addr() AS client_addr,
+       client_port = coalesce(inet_client_port(), -1) AS client_port,
        backend_start < xact_start AS backend_start, xact_start = now() AS xact_start,
        query_start = statement_timestamp() AS query_start, state_change >= query_start AS state_change,
        state, wait_event_type, wait_event, backend_xmin IS NOT NULL AS backend_xmin,
