@@ -142,268 +142,133 @@ assign_pools(const char *newval, void *extra)
 	pmon_declared_version++;
 }
 
-/* When sessions are ended. */
-static void
-define_limit_settings(void)
+/*
+ * Numbers and switches.  The default of each is what its variable has before it
+ * is defined.  Those that are for the server's start size shared memory.
+ */
+typedef struct IntSetting
 {
-	DefineCustomIntVariable("pool_monitor.idle_timeout",
-							"Ends sessions that have been idle for longer.",
-							"0 turns this off.",
-							&pmon_idle_timeout,
-							0, 0, INT_MAX,
-							PGC_SIGHUP,
-							GUC_UNIT_MS,
-							NULL, NULL, NULL);
+	const char *name;
+	int		   *variable;
+	int			min;
+	int			max;
+	GucContext	context;
+	int			flags;
+	const char *description;
+	const char *more;			/* or NULL */
+} IntSetting;
 
-	DefineCustomIntVariable("pool_monitor.idle_in_transaction_timeout",
-							"Ends sessions that have been idle in a transaction for longer.",
-							"0 turns this off.",
-							&pmon_idle_in_transaction_timeout,
-							0, 0, INT_MAX,
-							PGC_SIGHUP,
-							GUC_UNIT_MS,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("pool_monitor.max_lifetime",
-							"Ends sessions that were connected longer ago, when they have been idle for a second.",
-							"By session, up to 10% more. After twice that time a tenth of a second does. 0 turns this off.",
-							&pmon_max_lifetime,
-							0, 0, INT_MAX,
-							PGC_SIGHUP,
-							GUC_UNIT_MS,
-							NULL, NULL, NULL);
-}
-
-/* How the limits are applied. */
-static void
-define_termination_settings(void)
+typedef struct BoolSetting
 {
-	DefineCustomIntVariable("pool_monitor.terminate_above",
-							"Sets the utilization of connection slots, in percent, below which no session is ended.",
-							"0 ends sessions whatever the utilization.",
-							&pmon_terminate_above,
-							0, 0, 100,
-							PGC_SIGHUP,
-							0,
-							NULL, NULL, NULL);
+	const char *name;
+	bool	   *variable;
+	GucContext	context;
+	const char *description;
+} BoolSetting;
 
-	DefineCustomIntVariable("pool_monitor.max_terminations",
-							"Sets the maximum number of sessions ended in each sample.",
-							"0 means no limit.",
-							&pmon_max_terminations,
-							20, 0, INT_MAX,
-							PGC_SIGHUP,
-							0,
-							NULL, NULL, NULL);
+static const IntSetting int_settings[] = {
+	{"pool_monitor.max_groups", &pmon_max_groups, 10, 100000, PGC_POSTMASTER, 0,
+		"Sets the maximum number of groups tracked.",
+		"A group is one database, role and application name. "
+		"Past the maximum, the least recently used group without sessions "
+	"is folded into the application \"<other>\"."},
+	{"pool_monitor.history_size", &pmon_history_size, 1024, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB,
+	"Sets the amount of memory for the history of samples and minutes.", NULL},
+	{"pool_monitor.max_holds", &pmon_max_holds, 0, 100000, PGC_POSTMASTER, 0,
+		"Sets the maximum number of different holds of connections that are told apart in a minute.",
+	"0 turns off that holds are counted."},
+	{"pool_monitor.holds_size", &pmon_holds_size, 256, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB,
+	"Sets the amount of memory for the history of holds.", NULL},
 
-	DefineCustomBoolVariable("pool_monitor.terminate_superusers",
-							 "Ends idle sessions of superusers too.",
-							 NULL,
-							 &pmon_terminate_superusers,
-							 false,
-							 PGC_SIGHUP,
-							 0,
-							 NULL, NULL, NULL);
+	{"pool_monitor.sample_interval", &pmon_sample_interval, 10, 60 * 60 * 1000, PGC_SIGHUP, GUC_UNIT_MS,
+	"Sets the time between two samples of all sessions.", NULL},
+	{"pool_monitor.max_held_metrics", &pmon_max_held_metrics, 0, 1000, PGC_SIGHUP, 0,
+		"Sets the maximum number of series in the metrics that tell which code holds connections.",
+	"0 exposes none. Each combination of an application and tags is a series."},
+	{"pool_monitor.metrics_interval", &pmon_metrics_interval, 1, 24 * 60 * 60, PGC_SIGHUP, GUC_UNIT_S,
+	"Sets the time between two writings of the metrics to the file.", NULL},
+	{"pool_monitor.save_interval", &pmon_save_interval, 1, 24 * 60 * 60, PGC_SIGHUP, GUC_UNIT_S,
+		"Sets the time between two saves of statistics and history.",
+	"A crash loses what was counted since the last save."},
 
-	DefineCustomBoolVariable("pool_monitor.dry_run",
-							 "Decides and records which sessions to end, but ends none.",
-							 NULL,
-							 &pmon_dry_run,
-							 false,
-							 PGC_SIGHUP,
-							 0,
-							 NULL, NULL, NULL);
-}
+	{"pool_monitor.warning_threshold", &pmon_warning_threshold, 1, 100, PGC_SIGHUP, 0,
+	"Sets the utilization of connection slots, in percent, from which the status is \"warning\".", NULL},
+	{"pool_monitor.critical_threshold", &pmon_critical_threshold, 1, 100, PGC_SIGHUP, 0,
+	"Sets the utilization of connection slots, in percent, from which the status is \"critical\".", NULL},
+	{"pool_monitor.leak_threshold", &pmon_leak_threshold, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
+	"Sets the time after which a checked-out session without a new statement is a leak suspect.", NULL},
 
-/* What applications say of their pools. */
+	{"pool_monitor.idle_timeout", &pmon_idle_timeout, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
+		"Ends sessions that have been idle for longer.",
+	"0 turns this off."},
+	{"pool_monitor.idle_in_transaction_timeout", &pmon_idle_in_transaction_timeout, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
+		"Ends sessions that have been idle in a transaction for longer.",
+	"0 turns this off."},
+	{"pool_monitor.max_lifetime", &pmon_max_lifetime, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
+		"Ends sessions that were connected longer ago, when they have been idle for a second.",
+	"By session, up to 10% more. After twice that time a tenth of a second does. 0 turns this off."},
+	{"pool_monitor.terminate_above", &pmon_terminate_above, 0, 100, PGC_SIGHUP, 0,
+		"Sets the utilization of connection slots, in percent, below which no session is ended.",
+	"0 ends sessions whatever the utilization."},
+	{"pool_monitor.max_terminations", &pmon_max_terminations, 0, INT_MAX, PGC_SIGHUP, 0,
+		"Sets the maximum number of sessions ended in each sample.",
+	"0 means no limit."}
+};
+
+static const BoolSetting bool_settings[] = {
+	{"pool_monitor.track_transactions", &pmon_track_transactions, PGC_SUSET,
+	"Measures how long each transaction holds its connection."},
+	{"pool_monitor.save", &pmon_save, PGC_SIGHUP,
+	"Keeps statistics and history over a restart of the server."},
+	{"pool_monitor.terminate_superusers", &pmon_terminate_superusers, PGC_SIGHUP,
+	"Ends idle sessions of superusers too."},
+	{"pool_monitor.dry_run", &pmon_dry_run, PGC_SIGHUP,
+	"Decides and records which sessions to end, but ends none."}
+};
+
 static void
-define_pool_settings(void)
+define_string_settings(void)
 {
 	DefineCustomStringVariable("pool_monitor.pools",
 							   "Declares the applications' connection pools.",
 							   "Pools are separated by \";\"; each is a name, \":\" and conditions and figures "
 							   "such as application=api-* size=20 overflow=30.",
-							   &pools_string,
-							   "",
-							   PGC_SIGHUP,
-							   0,
+							   &pools_string, "", PGC_SIGHUP, 0,
 							   check_pools, assign_pools, NULL);
-}
-
-/* Settings that size shared memory: they can be set at server start only. */
-static void
-define_memory_settings(void)
-{
-	DefineCustomIntVariable("pool_monitor.max_groups",
-							"Sets the maximum number of groups tracked.",
-							"A group is one database, role and application name. "
-							"Past the maximum, the least recently used group without sessions "
-							"is folded into the application \"<other>\".",
-							&pmon_max_groups,
-							2000, 10, 100000,
-							PGC_POSTMASTER,
-							0,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("pool_monitor.history_size",
-							"Sets the amount of memory for the history of samples and minutes.",
-							NULL,
-							&pmon_history_size,
-							16 * 1024, 1024, 1024 * 1024,
-							PGC_POSTMASTER,
-							GUC_UNIT_KB,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("pool_monitor.max_holds",
-							"Sets the maximum number of different holds of connections that are told apart in a minute.",
-							"0 turns off that holds are counted.",
-							&pmon_max_holds,
-							1000, 0, 100000,
-							PGC_POSTMASTER,
-							0,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("pool_monitor.holds_size",
-							"Sets the amount of memory for the history of holds.",
-							NULL,
-							&pmon_holds_size,
-							4 * 1024, 256, 1024 * 1024,
-							PGC_POSTMASTER,
-							GUC_UNIT_KB,
-							NULL, NULL, NULL);
-}
-
-/* What the sampler and the sessions do. */
-static void
-define_sampling_settings(void)
-{
 	DefineCustomStringVariable("pool_monitor.tags",
 							   "Sets the keys that are read from the comments of statements, to tell which code holds connections.",
 							   "A list, separated by commas. An empty one reads none.",
-							   &tags_string,
-							   "application, controller, action, route, job, task",
-							   PGC_SIGHUP,
-							   0,
+							   &tags_string, "application, controller, action, route, job, task", PGC_SIGHUP, 0,
 							   check_tags, assign_tags, NULL);
-
-	DefineCustomIntVariable("pool_monitor.max_held_metrics",
-							"Sets the maximum number of series in the metrics that tell which code holds connections.",
-							"0 exposes none. Each combination of an application and tags is a series.",
-							&pmon_max_held_metrics,
-							0, 0, 1000,
-							PGC_SIGHUP,
-							0,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("pool_monitor.sample_interval",
-							"Sets the time between two samples of all sessions.",
-							NULL,
-							&pmon_sample_interval,
-							1000, 10, 60 * 60 * 1000,
-							PGC_SIGHUP,
-							GUC_UNIT_MS,
-							NULL, NULL, NULL);
-
-	DefineCustomBoolVariable("pool_monitor.track_transactions",
-							 "Measures how long each transaction holds its connection.",
-							 NULL,
-							 &pmon_track_transactions,
-							 true,
-							 PGC_SUSET,
-							 0,
-							 NULL, NULL, NULL);
-}
-
-/* The metrics as a file. */
-static void
-define_metrics_settings(void)
-{
 	DefineCustomStringVariable("pool_monitor.metrics_file",
 							   "Sets the file that the metrics are written to, for node_exporter.",
 							   "A path, from the data directory unless it is absolute. An empty one writes none.",
-							   &pmon_metrics_file,
-							   "",
-							   PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY,
+							   &pmon_metrics_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   check_metrics_file, NULL, NULL);
-
-	DefineCustomIntVariable("pool_monitor.metrics_interval",
-							"Sets the time between two writings of the metrics to the file.",
-							NULL,
-							&pmon_metrics_interval,
-							15, 1, 24 * 60 * 60,
-							PGC_SIGHUP,
-							GUC_UNIT_S,
-							NULL, NULL, NULL);
-}
-
-/* When something is worth a person's attention. */
-static void
-define_threshold_settings(void)
-{
-	DefineCustomIntVariable("pool_monitor.warning_threshold",
-							"Sets the utilization of connection slots, in percent, from which the status is \"warning\".",
-							NULL,
-							&pmon_warning_threshold,
-							80, 1, 100,
-							PGC_SIGHUP,
-							0,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("pool_monitor.critical_threshold",
-							"Sets the utilization of connection slots, in percent, from which the status is \"critical\".",
-							NULL,
-							&pmon_critical_threshold,
-							95, 1, 100,
-							PGC_SIGHUP,
-							0,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("pool_monitor.leak_threshold",
-							"Sets the time after which a checked-out session without a new statement is a leak suspect.",
-							NULL,
-							&pmon_leak_threshold,
-							5 * 60 * 1000, 1, INT_MAX,
-							PGC_SIGHUP,
-							GUC_UNIT_MS,
-							NULL, NULL, NULL);
-}
-
-/* What survives a restart. */
-static void
-define_save_settings(void)
-{
-	DefineCustomBoolVariable("pool_monitor.save",
-							 "Keeps statistics and history over a restart of the server.",
-							 NULL,
-							 &pmon_save,
-							 true,
-							 PGC_SIGHUP,
-							 0,
-							 NULL, NULL, NULL);
-
-	DefineCustomIntVariable("pool_monitor.save_interval",
-							"Sets the time between two saves of statistics and history.",
-							"A crash loses what was counted since the last save.",
-							&pmon_save_interval,
-							60, 1, 24 * 60 * 60,
-							PGC_SIGHUP,
-							GUC_UNIT_S,
-							NULL, NULL, NULL);
 }
 
 void
 pmon_define_settings(bool preloading)
 {
-	if (preloading)
-		define_memory_settings();
-	define_sampling_settings();
-	define_threshold_settings();
-	define_save_settings();
-	define_metrics_settings();
-	define_pool_settings();
-	define_limit_settings();
-	define_termination_settings();
+	for (int i = 0; i < lengthof(int_settings); i++)
+	{
+		const IntSetting *setting = &int_settings[i];
+
+		if (preloading || setting->context != PGC_POSTMASTER)
+			DefineCustomIntVariable(setting->name, setting->description, setting->more,
+									setting->variable, *setting->variable,
+									setting->min, setting->max,
+									setting->context, setting->flags, NULL, NULL, NULL);
+	}
+	for (int i = 0; i < lengthof(bool_settings); i++)
+	{
+		const BoolSetting *setting = &bool_settings[i];
+
+		DefineCustomBoolVariable(setting->name, setting->description, NULL,
+								 setting->variable, *setting->variable,
+								 setting->context, 0, NULL, NULL, NULL);
+	}
+	define_string_settings();
 
 	/*
 	 * A session that merely loads the library must not drop the settings that
