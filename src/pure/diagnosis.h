@@ -23,7 +23,6 @@
 #define PMON_DIAGNOSIS_H
 
 #include "pure/findings.h"
-#include "pure/session_state.h"
 
 /* What is not known */
 #define PMON_UNKNOWN		(-1)

@@ -15,8 +15,6 @@
 #include "access/twophase.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/timestamp.h"
 
 #include "query/diagnosis_facts.h"
 #include "query/history_reader.h"
@@ -24,7 +22,6 @@
 #include "query/result_set.h"
 #include "query/sizing_input.h"
 #include "query/usage_facts.h"
-#include "shared/incidents.h"
 #include "shared/pool_states.h"
 #include "shared/settings.h"
 

@@ -13,8 +13,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "utils/timestamp.h"
-
 #include "query/history_reader.h"
 #include "query/local_hash.h"
 

@@ -12,7 +12,6 @@
 #define PMON_HISTORY_READER_H
 
 #include "shared/history.h"
-#include "shared/shared_state.h"
 
 /* The id that stands for the whole server */
 #define PMON_SERVER_ID		0

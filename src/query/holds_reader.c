@@ -10,10 +10,7 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
-#include "utils/timestamp.h"
 
 #include "query/holds_reader.h"
 #include "query/local_hash.h"

@@ -13,11 +13,11 @@
 #include <math.h>
 
 #include "port/pg_bitutils.h"
-#include "utils/timestamp.h"
 
 #include "pure/load.h"
 #include "query/load_reader.h"
 #include "query/local_hash.h"
+#include "shared/history.h"
 
 /* Connections checked out that are told apart for the percentile, at most */
 #define MAX_COUNTED			4096

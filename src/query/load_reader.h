@@ -8,8 +8,7 @@
 #ifndef PMON_LOAD_READER_H
 #define PMON_LOAD_READER_H
 
-#include "shared/history.h"
-#include "shared/shared_state.h"
+#include "pure/long_holds.h"
 
 /* The minute with the largest load, of some transactions or of all */
 typedef struct PmonBusiest

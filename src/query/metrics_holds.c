@@ -12,7 +12,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
 #include "query/holds_reader.h"

@@ -10,8 +10,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "utils/timestamp.h"
-
 #include "query/diagnosis_facts.h"
 #include "query/live_sessions.h"
 #include "query/metrics_holds.h"

@@ -14,7 +14,6 @@
 #include "compat.h"
 
 #include "executor/spi.h"
-#include "utils/timestamp.h"
 
 #include "query/history_reader.h"
 #include "query/report_chart.h"

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "query/sizing_input.h"
+#include "shared/history.h"
 #include "shared/settings.h"
 
 const PmonPool *

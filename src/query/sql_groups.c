@@ -14,7 +14,6 @@
 
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 #include "query/live_sessions.h"
 #include "query/local_hash.h"

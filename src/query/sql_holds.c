@@ -11,7 +11,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "pure/session_state.h"

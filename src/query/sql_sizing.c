@@ -18,7 +18,7 @@
 #include "query/load_reader.h"
 #include "query/result_set.h"
 #include "query/sizing_input.h"
-#include "shared/settings.h"
+#include "shared/history.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_sizing);
 

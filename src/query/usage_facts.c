@@ -17,7 +17,6 @@
 #include "query/usage_facts.h"
 #include "shared/current_policy.h"
 #include "shared/incidents.h"
-#include "shared/settings.h"
 #include "shared/slots.h"
 
 /* The most that a moment tells of; those with the most sessions */

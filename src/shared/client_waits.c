@@ -10,8 +10,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "storage/proc.h"
-
 #include "shared/client_waits.h"
 #include "shared/slots.h"
 #include "shared/status_array.h"

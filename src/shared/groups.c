@@ -21,7 +21,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 
 #include "shared/groups.h"

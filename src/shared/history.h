@@ -20,7 +20,6 @@
 
 #include "shared/groups.h"
 #include "shared/ring.h"
-#include "shared/shared_state.h"
 
 /* The figures that are kept for the server and for each application */
 typedef enum PmonFigure

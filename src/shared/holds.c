@@ -13,6 +13,7 @@
 #include "pure/session_state.h"
 #include "shared/holds.h"
 #include "shared/settings.h"
+#include "shared/shared_state.h"
 
 PmonRing   *pmon_hold_ring = NULL;
 

@@ -20,7 +20,6 @@
 #include "datatype/timestamp.h"
 
 #include "shared/ring.h"
-#include "shared/shared_state.h"
 
 /* As much of a statement is kept, without an end */
 #define PMON_HOLD_STATEMENT_BYTES	128

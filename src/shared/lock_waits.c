@@ -19,9 +19,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "storage/lock.h"
-#include "storage/lwlock.h"
-
 #include "pure/wait_graph.h"
 #include "shared/lock_waits.h"
 

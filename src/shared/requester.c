@@ -15,8 +15,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "miscadmin.h"
-
 #include "shared/requester.h"
 #include "shared/slots.h"
 

@@ -12,7 +12,6 @@
 #ifndef PMON_REQUESTER_H
 #define PMON_REQUESTER_H
 
-#include "shared/end_request.h"
 #include "shared/terminations.h"
 
 typedef struct PmonEnd

@@ -10,7 +10,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "port/atomics.h"
 #include "utils/timestamp.h"
 
 #include "shared/shared_state.h"

@@ -20,8 +20,6 @@
 
 #include "port/pg_bitutils.h"
 #include "port/pg_bswap.h"
-#include "storage/lock.h"
-#include "storage/spin.h"
 
 #include "shared/shared_state.h"
 #include "shared/slots.h"

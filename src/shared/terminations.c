@@ -12,7 +12,6 @@
 
 #include "common/hashfn.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 #include "shared/pool_states.h"
 #include "shared/session_pool.h"

@@ -19,7 +19,6 @@
 #include "compat.h"
 
 #include "port/pg_bitutils.h"
-#include "utils/timestamp.h"
 
 #include "shared/groups.h"
 #include "shared/settings.h"

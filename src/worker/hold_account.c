@@ -19,7 +19,6 @@
 
 #include "common/hashfn.h"
 #include "port/pg_bitutils.h"
-#include "utils/timestamp.h"
 
 #include "pure/sql_tags.h"
 #include "shared/groups.h"

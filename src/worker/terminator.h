@@ -11,8 +11,6 @@
 #ifndef PMON_TERMINATOR_H
 #define PMON_TERMINATOR_H
 
-#include "pure/idle_policy.h"
-
 /* Allocate what is needed, in the current memory context. */
 extern void pmon_termination_init(void);
 

@@ -21,11 +21,8 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "portability/instr_time.h"
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
-#include "storage/lwlock.h"
-#include "utils/builtins.h"
 #include "utils/varlena.h"
 #include "utils/timestamp.h"
 
