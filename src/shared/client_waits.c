@@ -33,8 +33,8 @@ init_client_waits(void)
 void
 pmon_request_client_waits(void)
 {
-	pmon_request_part((void **) &client_waits, client_waits_size,
-					  init_client_waits);
+	pmon_request_backends_part((void **) &client_waits, client_waits_size,
+							   init_client_waits);
 }
 
 /* The lowest bit has the way; the highest one of a time is of no use. */

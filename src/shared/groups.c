@@ -413,37 +413,15 @@ init_groups(void)
 	lru_remove(make_group(&key));
 }
 
-static Size
-table_size(void)
-{
-	return sizeof(PmonGroupTable);
-}
-
-static Size
-groups_size(void)
-{
-	return mul_size(sizeof(PmonGroup), pmon_max_groups);
-}
-
-static Size
-buckets_size(void)
-{
-	return mul_size(sizeof(PmonHoldBuckets), pmon_max_groups);
-}
-
-static Size
-applications_size(void)
-{
-	return mul_size(sizeof(PmonApplication), pmon_max_groups);
-}
-
 void
 pmon_request_groups(void)
 {
-	pmon_request_part((void **) &pmon_group_table, table_size, NULL);
-	pmon_request_part((void **) &pmon_groups, groups_size, NULL);
-	pmon_request_part((void **) &pmon_group_buckets, buckets_size, NULL);
-	pmon_request_part((void **) &pmon_applications, applications_size, init_groups);
+	pmon_request_part((void **) &pmon_group_table, sizeof(PmonGroupTable), NULL);
+	pmon_request_part((void **) &pmon_groups, sizeof(PmonGroup) * pmon_max_groups, NULL);
+	pmon_request_part((void **) &pmon_group_buckets,
+					  sizeof(PmonHoldBuckets) * pmon_max_groups, NULL);
+	pmon_request_part((void **) &pmon_applications,
+					  sizeof(PmonApplication) * pmon_max_groups, init_groups);
 	pmon_request_hash(&group_hash, "pool_monitor groups", pmon_max_groups,
 					  sizeof(PmonGroupKey));
 	pmon_request_hash(&application_hash, "pool_monitor applications",

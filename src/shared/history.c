@@ -20,35 +20,25 @@ PmonRing   *pmon_sample_ring = NULL;
 PmonRing   *pmon_minute_ring = NULL;
 
 /* Bytes of data in each of the two rings */
-static Size
-data_size(void)
-{
-	return (Size) pmon_history_size * 1024 / 2;
-}
-
-static Size
-ring_size(void)
-{
-	return PmonRingBytes(data_size());
-}
+#define DATA_SIZE	((Size) pmon_history_size * 1024 / 2)
 
 static void
 init_sample_ring(void)
 {
-	pmon_ring_init(pmon_sample_ring, data_size());
+	pmon_ring_init(pmon_sample_ring, DATA_SIZE);
 }
 
 static void
 init_minute_ring(void)
 {
-	pmon_ring_init(pmon_minute_ring, data_size());
+	pmon_ring_init(pmon_minute_ring, DATA_SIZE);
 }
 
 void
 pmon_request_history(void)
 {
-	pmon_request_part((void **) &pmon_sample_ring, ring_size, init_sample_ring);
-	pmon_request_part((void **) &pmon_minute_ring, ring_size, init_minute_ring);
+	pmon_request_part((void **) &pmon_sample_ring, PmonRingBytes(DATA_SIZE), init_sample_ring);
+	pmon_request_part((void **) &pmon_minute_ring, PmonRingBytes(DATA_SIZE), init_minute_ring);
 }
 
 uint32

@@ -17,22 +17,19 @@
 
 PmonRing   *pmon_hold_ring = NULL;
 
-static Size
-ring_size(void)
-{
-	return PmonRingBytes((Size) pmon_holds_size * 1024);
-}
+/* Bytes of data in the ring */
+#define DATA_SIZE	((Size) pmon_holds_size * 1024)
 
 static void
 init_ring(void)
 {
-	pmon_ring_init(pmon_hold_ring, (Size) pmon_holds_size * 1024);
+	pmon_ring_init(pmon_hold_ring, DATA_SIZE);
 }
 
 void
 pmon_request_holds(void)
 {
-	pmon_request_part((void **) &pmon_hold_ring, ring_size, init_ring);
+	pmon_request_part((void **) &pmon_hold_ring, PmonRingBytes(DATA_SIZE), init_ring);
 }
 
 PmonHoldsRecord *

@@ -28,25 +28,13 @@
 
 PmonIncidents *pmon_incidents = NULL;
 
-static LWLock *lock = NULL;
-
-LWLock *
-PmonIncidentLock(void)
-{
-	return lock;
-}
-
-static Size
-incidents_size(void)
-{
-	return sizeof(PmonIncidents);
-}
+static LWLock *incident_lock = NULL;
 
 void
 pmon_request_incidents(void)
 {
-	pmon_request_part((void **) &pmon_incidents, incidents_size, NULL);
-	pmon_request_lock(&lock);
+	pmon_request_part((void **) &pmon_incidents, sizeof(PmonIncidents), NULL);
+	pmon_request_lock(&incident_lock);
 }
 
 static PmonHolders *collected;	/* who held the slots when last looked */
@@ -100,7 +88,7 @@ log_end(const IncidentEnd *end, bool by_reset)
 static void
 update_peak(PmonIncident *incident)
 {
-	Assert(LWLockHeldByMeInMode(PmonIncidentLock(), LW_EXCLUSIVE));
+	Assert(LWLockHeldByMeInMode(incident_lock, LW_EXCLUSIVE));
 	LWLockAcquire(PmonLock(), LW_SHARED);
 	pmon_raise_peak(&incident->peak_connections, pmon->incident_peak.value,
 					pmon->incident_peak.at);
@@ -136,7 +124,7 @@ open_incident(PmonIncidentReason reason, uint64 rejected)
 	pmon->incident_peak.at = collected->taken_at;
 	LWLockRelease(PmonLock());
 
-	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	LWLockAcquire(incident_lock, LW_EXCLUSIVE);
 	pmon_incidents->current = ++pmon_incidents->last_id;
 	incident = PmonIncidentAt(pmon_incidents->current);
 	memset(incident, 0, sizeof(*incident));
@@ -150,7 +138,7 @@ open_incident(PmonIncidentReason reason, uint64 rejected)
 	incident->at_start = *collected;
 	incident->at_peak = *collected;
 	pmon_incidents->healthy_since = 0;
-	LWLockRelease(PmonIncidentLock());
+	LWLockRelease(incident_lock);
 
 	log_start(incident);
 }
@@ -161,7 +149,7 @@ end_current(IncidentEnd *end)
 {
 	PmonIncident *incident = PmonIncidentAt(pmon_incidents->current);
 
-	Assert(LWLockHeldByMeInMode(PmonIncidentLock(), LW_EXCLUSIVE));
+	Assert(LWLockHeldByMeInMode(incident_lock, LW_EXCLUSIVE));
 	end->id = pmon_incidents->current;
 	if (end->id == 0)
 		return;
@@ -183,9 +171,9 @@ close_incident(void)
 {
 	IncidentEnd end;
 
-	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	LWLockAcquire(incident_lock, LW_EXCLUSIVE);
 	end_current(&end);
-	LWLockRelease(PmonIncidentLock());
+	LWLockRelease(incident_lock);
 
 	pmon_want_start_snapshot();
 	log_end(&end, false);
@@ -213,12 +201,12 @@ tells_more(const PmonIncident *incident)
 static void
 keep_peak(PmonIncident *incident)
 {
-	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	LWLockAcquire(incident_lock, LW_EXCLUSIVE);
 	incident->at_peak = *collected;
 	pmon_raise_peak(&incident->peak_connections, collected->connections,
 					collected->taken_at);
 	memcpy(incident->top_application, top.application_name, NAMEDATALEN);
-	LWLockRelease(PmonIncidentLock());
+	LWLockRelease(incident_lock);
 }
 
 /* Keep who holds the slots now, if that tells more. */
@@ -293,10 +281,10 @@ pmon_check_rejections(void)
 	else
 	{
 		take_first_refusal(PmonIncidentAt(current));
-		LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+		LWLockAcquire(incident_lock, LW_EXCLUSIVE);
 		PmonIncidentAt(current)->rejected += rejected;
 		pmon_incidents->healthy_since = 0;
-		LWLockRelease(PmonIncidentLock());
+		LWLockRelease(incident_lock);
 	}
 }
 
@@ -367,9 +355,9 @@ pmon_check_utilization(int connections)
 		return;
 	}
 
-	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	LWLockAcquire(incident_lock, LW_EXCLUSIVE);
 	update_peak(PmonIncidentAt(current));
-	LWLockRelease(PmonIncidentLock());
+	LWLockRelease(incident_lock);
 }
 
 PmonIncident *
@@ -377,9 +365,9 @@ pmon_copy_incident(int64 id)
 {
 	PmonIncident *copy = palloc(sizeof(PmonIncident));
 
-	LWLockAcquire(PmonIncidentLock(), LW_SHARED);
+	LWLockAcquire(incident_lock, LW_SHARED);
 	*copy = *PmonIncidentAt(id);
-	LWLockRelease(PmonIncidentLock());
+	LWLockRelease(incident_lock);
 
 	if (copy->id == id)
 		return copy;
@@ -387,26 +375,27 @@ pmon_copy_incident(int64 id)
 	return NULL;
 }
 
+static int64
+read_number(const int64 *number)
+{
+	int64		read;
+
+	LWLockAcquire(incident_lock, LW_SHARED);
+	read = *number;
+	LWLockRelease(incident_lock);
+	return read;
+}
+
 int64
 pmon_current_incident(void)
 {
-	int64		current;
-
-	LWLockAcquire(PmonIncidentLock(), LW_SHARED);
-	current = pmon_incidents->current;
-	LWLockRelease(PmonIncidentLock());
-	return current;
+	return read_number(&pmon_incidents->current);
 }
 
 int64
 pmon_last_incident(void)
 {
-	int64		last;
-
-	LWLockAcquire(PmonIncidentLock(), LW_SHARED);
-	last = pmon_incidents->last_id;
-	LWLockRelease(PmonIncidentLock());
-	return last;
+	return read_number(&pmon_incidents->last_id);
 }
 
 void
@@ -414,11 +403,11 @@ pmon_reset_incidents(void)
 {
 	IncidentEnd end;
 
-	LWLockAcquire(PmonIncidentLock(), LW_EXCLUSIVE);
+	LWLockAcquire(incident_lock, LW_EXCLUSIVE);
 	end_current(&end);
 	for (int i = 0; i < PMON_MAX_INCIDENTS; i++)
 		pmon_incidents->incidents[i].id = 0;
-	LWLockRelease(PmonIncidentLock());
+	LWLockRelease(incident_lock);
 
 	log_end(&end, true);
 }

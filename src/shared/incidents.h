@@ -10,8 +10,8 @@
  * and for ten seconds.  The limit of a role or a database concerns who has it,
  * and not the server: it is no incident.
  *
- * The last PMON_MAX_INCIDENTS are kept.  They have a lock of their own,
- * PmonIncidentLock(); only the worker opens and closes incidents.
+ * The last PMON_MAX_INCIDENTS are kept.  They have a lock of their own, the
+ * incident lock; only the worker opens and closes incidents.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,9 +62,6 @@ extern PmonIncidents *pmon_incidents;
 
 /* Ask for the memory and the lock.  Called from _PG_init(). */
 extern void pmon_request_incidents(void);
-
-/* The lock of all of that */
-extern LWLock *PmonIncidentLock(void);
 
 /* The place of an incident, whether or not it is still kept there */
 #define PmonIncidentAt(number) \

@@ -14,16 +14,10 @@
 
 PmonPoolState *pmon_pool_states = NULL;
 
-static Size
-pool_states_size(void)
-{
-	return mul_size(sizeof(PmonPoolState), PMON_MAX_POOLS);
-}
-
 void
 pmon_request_pool_states(void)
 {
-	pmon_request_part((void **) &pmon_pool_states, pool_states_size, NULL);
+	pmon_request_part((void **) &pmon_pool_states, PMON_POOL_STATES_BYTES, NULL);
 }
 
 /* The state of the pool of that name, or NULL.  Wants the lock. */

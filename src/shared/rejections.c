@@ -282,23 +282,12 @@ init_queue(void)
 		pg_atomic_init_u64(&pmon_queue->entries[i].state, FREE(i));
 }
 
-static Size
-rejections_size(void)
-{
-	return mul_size(sizeof(PmonRejection), PMON_MAX_REJECTIONS);
-}
-
-static Size
-queue_size(void)
-{
-	return sizeof(PmonRejectionQueue);
-}
-
 void
 pmon_request_rejections(void)
 {
-	pmon_request_part((void **) &pmon_rejections, rejections_size, NULL);
-	pmon_request_part((void **) &pmon_queue, queue_size, init_queue);
+	pmon_request_part((void **) &pmon_rejections,
+					  sizeof(PmonRejection) * PMON_MAX_REJECTIONS, NULL);
+	pmon_request_part((void **) &pmon_queue, sizeof(PmonRejectionQueue), init_queue);
 	pmon_request_hash(&rejection_hash, "pool_monitor rejections",
 					  PMON_MAX_REJECTIONS, sizeof(PmonRejectionKey));
 }

@@ -29,7 +29,8 @@
 typedef struct Part
 {
 	void	  **pointer;
-	Size		(*size) (void);
+	Size		size;
+	Size		(*backends_size) (void);	/* or NULL */
 	void		(*init) (void);
 } Part;
 
@@ -84,13 +85,19 @@ pmon_locks_are_free(void)
 }
 
 void
-pmon_request_part(void **pointer, Size (*size) (void), void (*init) (void))
+pmon_request_part(void **pointer, Size size, void (*init) (void))
 {
 	Assert(nparts < MAX_PARTS);
 	parts[nparts].pointer = pointer;
 	parts[nparts].size = size;
-	parts[nparts].init = init;
-	nparts++;
+	parts[nparts++].init = init;
+}
+
+void
+pmon_request_backends_part(void **pointer, Size (*size) (void), void (*init) (void))
+{
+	pmon_request_part(pointer, 0, init);
+	parts[nparts - 1].backends_size = size;
 }
 
 void
@@ -131,7 +138,8 @@ lay_out(char *base)
 	{
 		if (base != NULL)
 			*parts[i].pointer = base + size;
-		size = add_size(size, CACHELINEALIGN(parts[i].size()));
+		size = add_size(size, CACHELINEALIGN(parts[i].backends_size != NULL ?
+											 parts[i].backends_size() : parts[i].size));
 	}
 	return size;
 }
@@ -210,12 +218,6 @@ pmon_shmem_startup(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
-static Size
-header_size(void)
-{
-	return sizeof(PmonShared);
-}
-
 static void
 init_header(void)
 {
@@ -234,7 +236,7 @@ init_header(void)
 void
 pmon_request_header(void)
 {
-	pmon_request_part((void **) &pmon, header_size, init_header);
+	pmon_request_part((void **) &pmon, sizeof(PmonShared), init_header);
 	pmon_request_lock(&main_lock);
 }
 

@@ -168,10 +168,11 @@ PmonUnsampled(uint64 total, uint64 sampled)
  * library is preloaded, which asks for what it owns:
  *
  * - a part of shared memory: *pointer is set to it, at a cache line of its own.
- *	 size is called once the number of backends is known.  init, which may be
- *	 NULL, is called in the postmaster each time the memory is new, which is at
- *	 server start and after a crash: it is all zeroes then, and the parts that
- *	 were asked for before it are initialised;
+ *	 It is of a fixed size, or of one that is asked for once the number of
+ *	 backends is known.  init, which may be NULL, is called in the postmaster
+ *	 each time the memory is new, which is at server start and after a crash: it
+ *	 is all zeroes then, and the parts that were asked for before it are
+ *	 initialised;
  * - a hash table of fixed size from a key without padding to an int;
  * - a lock.
  *
@@ -180,8 +181,9 @@ PmonUnsampled(uint64 total, uint64 sampled)
  * initialised.
  */
 extern void pmon_request_header(void);
-extern void pmon_request_part(void **pointer, Size (*size) (void),
-							  void (*init) (void));
+extern void pmon_request_part(void **pointer, Size size, void (*init) (void));
+extern void pmon_request_backends_part(void **pointer, Size (*size) (void),
+									   void (*init) (void));
 extern void pmon_request_hash(HTAB **table, const char *name, int nelems,
 							  Size keysize);
 extern void pmon_request_lock(LWLock **lock);

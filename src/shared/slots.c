@@ -64,7 +64,7 @@ init_slots(void)
 void
 pmon_request_slots(void)
 {
-	pmon_request_part((void **) &pmon_live, live_size, init_live);
-	pmon_request_part((void **) &pmon_memberships, memberships_size, init_memberships);
-	pmon_request_part((void **) &pmon_slots, slots_size, init_slots);
+	pmon_request_backends_part((void **) &pmon_live, live_size, init_live);
+	pmon_request_backends_part((void **) &pmon_memberships, memberships_size, init_memberships);
+	pmon_request_backends_part((void **) &pmon_slots, slots_size, init_slots);
 }

@@ -58,7 +58,8 @@ init_start_snapshot(void)
 void
 pmon_request_start_snapshot(void)
 {
-	pmon_request_part((void **) &start, start_snapshot_size, init_start_snapshot);
+	pmon_request_backends_part((void **) &start, start_snapshot_size,
+							   init_start_snapshot);
 }
 
 void

@@ -20,25 +20,13 @@
 
 PmonTerminations *pmon_terminations = NULL;
 
-static LWLock *lock = NULL;
-
-LWLock *
-PmonTerminationLock(void)
-{
-	return lock;
-}
-
-static Size
-terminations_size(void)
-{
-	return sizeof(PmonTerminations);
-}
+static LWLock *termination_lock = NULL;
 
 void
 pmon_request_terminations(void)
 {
-	pmon_request_part((void **) &pmon_terminations, terminations_size, NULL);
-	pmon_request_lock(&lock);
+	pmon_request_part((void **) &pmon_terminations, sizeof(PmonTerminations), NULL);
+	pmon_request_lock(&termination_lock);
 }
 
 static const char *const outcome_names[] = {
@@ -176,7 +164,7 @@ put_record(const PmonTermination *record)
 	int			place;
 
 	Assert(!IsUnderPostmaster ||
-		   LWLockHeldByMeInMode(PmonTerminationLock(), LW_EXCLUSIVE));
+		   LWLockHeldByMeInMode(termination_lock, LW_EXCLUSIVE));
 	if (pmon_terminations->n < PMON_MAX_TERMINATIONS)
 		place = pmon_terminations->n++;
 	else
@@ -197,9 +185,9 @@ pmon_finish_record(PmonTermination *record, PmonOutcome outcome,
 void
 pmon_keep_record(const PmonTermination *record)
 {
-	LWLockAcquire(PmonTerminationLock(), LW_EXCLUSIVE);
+	LWLockAcquire(termination_lock, LW_EXCLUSIVE);
 	put_record(record);
-	LWLockRelease(PmonTerminationLock());
+	LWLockRelease(termination_lock);
 
 	/* what is in a transaction is checked out; what is idle may be, or not */
 	if (record->outcome == PMON_OUTCOME_TERMINATED &&
@@ -232,7 +220,7 @@ pmon_copy_terminations(int *n)
 	PmonTermination *copies = palloc(sizeof(PmonTermination) * PMON_MAX_TERMINATIONS);
 	Numbered   *order = palloc(sizeof(Numbered) * PMON_MAX_TERMINATIONS);
 
-	LWLockAcquire(PmonTerminationLock(), LW_SHARED);
+	LWLockAcquire(termination_lock, LW_SHARED);
 	*n = pmon_terminations->n;
 	memcpy(unordered, pmon_terminations->records, sizeof(PmonTermination) * *n);
 	for (int i = 0; i < *n; i++)
@@ -240,7 +228,7 @@ pmon_copy_terminations(int *n)
 	{
 		.number = pmon_terminations->numbers[i],.place = i
 	};
-	LWLockRelease(PmonTerminationLock());
+	LWLockRelease(termination_lock);
 
 	qsort(order, *n, sizeof(Numbered), compare_numbers);
 	for (int i = 0; i < *n; i++)
@@ -269,7 +257,7 @@ pmon_restore_termination(const PmonTermination *saved)
 void
 pmon_reset_terminations(void)
 {
-	LWLockAcquire(PmonTerminationLock(), LW_EXCLUSIVE);
+	LWLockAcquire(termination_lock, LW_EXCLUSIVE);
 	pmon_terminations->n = 0;
-	LWLockRelease(PmonTerminationLock());
+	LWLockRelease(termination_lock);
 }

@@ -4,7 +4,7 @@
  *	  The record of sessions that were ended, or spared, or would have been.
  *
  * The last PMON_MAX_TERMINATIONS decisions are kept, under a lock of their
- * own, PmonTerminationLock().  Where that is not enough, the role whose sessions
+ * own.  Where that is not enough, the role whose sessions
  * have the most records loses its oldest one, so that nobody, however busy or
  * malicious, can push out what concerns others who have fewer.
  *
@@ -58,9 +58,6 @@ extern PmonTerminations *pmon_terminations;
 
 /* Ask for the memory and the lock.  Called from _PG_init(). */
 extern void pmon_request_terminations(void);
-
-/* The lock of all of that */
-extern LWLock *PmonTerminationLock(void);
 
 /*
  * Start a record of a decision about a session that was judged, as of now:

@@ -14,12 +14,18 @@
 #include "fakes/require.h"
 
 void
-pmon_request_part(void **pointer, Size (*size) (void), void (*init) (void))
+pmon_request_part(void **pointer, Size size, void (*init) (void))
 {
-	*pointer = calloc(1, size());
-	require(*pointer != NULL, "no memory for %zu bytes", size());
+	*pointer = calloc(1, size);
+	require(*pointer != NULL, "no memory for %zu bytes", size);
 	if (init != NULL)
 		init();
+}
+
+void
+pmon_request_backends_part(void **pointer, Size (*size) (void), void (*init) (void))
+{
+	pmon_request_part(pointer, size(), init);
 }
 
 void

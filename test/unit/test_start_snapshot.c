@@ -33,7 +33,7 @@ static void (*happens) (void);	/* this does */
 static jmp_buf death;
 
 void
-pmon_request_part(void **pointer, Size (*size) (void), void (*init) (void))
+pmon_request_backends_part(void **pointer, Size (*size) (void), void (*init) (void))
 {
 	*pointer = calloc(1, size());
 	init();

@@ -116,12 +116,6 @@ static bool buckets_saved;		/* the snapshot had those of sessions too */
 static bool as_saved;			/* and it is what had been saved */
 static TimestampTz last_group_used;
 
-LWLock *
-PmonIncidentLock(void)
-{
-	return NULL;
-}
-
 PmonGroupSnapshot *
 pmon_take_snapshot(bool with_histograms)
 {
