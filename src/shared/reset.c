@@ -59,3 +59,12 @@ pmon_reset_application(const char *application_name, TimestampTz now)
 {
 	reset_counters(application_name, now);
 }
+
+bool
+pmon_notice_reset(uint32 *noticed)
+{
+	uint32		before = *noticed;
+
+	*noticed = pg_atomic_read_u32(&pmon->resets);
+	return *noticed != before;
+}

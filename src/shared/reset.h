@@ -19,4 +19,10 @@ extern void pmon_reset_all(TimestampTz now);
 extern void pmon_reset_application(const char *application_name,
 								   TimestampTz now);
 
+/*
+ * For those who have figures of their own: has all been forgotten since they
+ * last asked?
+ */
+extern bool pmon_notice_reset(uint32 *noticed);
+
 #endif							/* PMON_RESET_H */

@@ -21,6 +21,7 @@
 #include "port/pg_bitutils.h"
 
 #include "shared/groups.h"
+#include "shared/reset.h"
 #include "shared/settings.h"
 #include "shared/slots.h"
 #include "worker/history_writer.h"
@@ -396,11 +397,9 @@ static void
 notice_reset(void)
 {
 	static uint32 noticed = 0;
-	uint32		resets = pg_atomic_read_u32(&pmon->resets);
 
-	if (resets == noticed)
+	if (!pmon_notice_reset(&noticed))
 		return;
-	noticed = resets;
 	memset(&minute, 0, sizeof(minute));
 	memset(application_minutes, 0, sizeof(ApplicationMinute) * PmonPlaces());
 	read_totals(totals_before, true);

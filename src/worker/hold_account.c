@@ -23,6 +23,7 @@
 #include "pure/sql_tags.h"
 #include "shared/groups.h"
 #include "shared/holds.h"
+#include "shared/reset.h"
 #include "shared/settings.h"
 #include "shared/slots.h"
 #include "shared/status_array.h"
@@ -355,11 +356,9 @@ static void
 notice_reset(void)
 {
 	static uint32 noticed = 0;
-	uint32		resets = pg_atomic_read_u32(&pmon->resets);
 
-	if (resets == noticed)
+	if (!pmon_notice_reset(&noticed))
 		return;
-	noticed = resets;
 	begin_minute();
 }
 
