@@ -23,7 +23,6 @@
 
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
-#include "utils/varlena.h"
 #include "utils/timestamp.h"
 
 #include "shared/incidents.h"
@@ -39,34 +38,7 @@
 #include "worker/worker.h"
 #include "worker/writer_keeper.h"
 
-#define LIBRARY				"pool_monitor"
 #define RESTART_SECONDS		1
-
-/*
- * The name by which the user preloads the library, which may have a path: it
- * need not be found by any other.
- */
-const char *
-pmon_library_name(void)
-{
-	List	   *names = NIL;
-	ListCell   *lc;
-
-	if (!SplitDirectoriesString(pstrdup(shared_preload_libraries_string), ',', &names))
-		return LIBRARY;
-
-	foreach(lc, names)
-	{
-		char	   *name = lfirst(lc);
-		char	   *slash = last_dir_separator(name);
-		char	   *base = slash != NULL ? slash + 1 : name;
-
-		if ((strcmp(base, LIBRARY) == 0 || strcmp(base, LIBRARY DLSUFFIX) == 0) &&
-			strlen(name) < BGW_MAXLEN)
-			return name;
-	}
-	return LIBRARY;
-}
 
 /* Say whom it concerns when core has no place for the worker. */
 static void
@@ -84,14 +56,8 @@ pmon_register_worker(void)
 		.callback = register_context
 	};
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_ConsistentState;
+	pmon_describe_worker(&worker, "pmon_worker_main", "pool_monitor sampler");
 	worker.bgw_restart_time = RESTART_SECONDS;
-	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "%s", pmon_library_name());
-	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", "pmon_worker_main");
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s", "pool_monitor sampler");
-	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "%s", "pool_monitor sampler");
 
 	error_context_stack = &context;
 	RegisterBackgroundWorker(&worker);
@@ -120,19 +86,13 @@ worker_exit(int code, Datum arg)
 	announce(0);
 }
 
-/* Milliseconds since some fixed instant; a change of the wall clock does not show */
 static double
 monotonic_ms(void)
 {
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return INSTR_TIME_GET_MILLISEC(now);
+	return pmon_monotonic_us() / 1000.0;
 }
 
-/*
- * Take a sample if one is due at that time.  Returns when the next one is.
- */
+/* Take a sample if one is due at that time.  Returns when the next one is. */
 static double
 sample_if_due(double due)
 {
@@ -151,9 +111,7 @@ sample_if_due(double due)
 	return due + (missed + 1.0) * pmon_sample_interval;
 }
 
-/*
- * Save if that is due at that time.  Returns when it is due next.
- */
+/* Save if that is due at that time.  Returns when it is due next. */
 static double
 save_if_due(double due)
 {
@@ -184,7 +142,6 @@ pmon_worker_main(Datum main_arg)
 	pmon_publish_status_array();
 	pmon_sampler_init();
 	pmon_termination_init();
-	pmon_keeper_init();
 	before_shmem_exit(worker_exit, (Datum) 0);
 	announce(MyProcPid);
 	wait_event = PmonWaitEvent("PoolMonitorSampler");

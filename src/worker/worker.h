@@ -8,13 +8,8 @@
 #ifndef PMON_WORKER_H
 #define PMON_WORKER_H
 
-#include "postmaster/bgworker.h"
-
 /* Register the worker.  Called from _PG_init() when preloaded. */
 extern void pmon_register_worker(void);
-
-/* The name by which the library is loaded, in memory that is never freed */
-extern const char *pmon_library_name(void);
 
 /* The worker's entry point: the postmaster looks it up by its name. */
 extern PGDLLEXPORT void pmon_worker_main(Datum main_arg);

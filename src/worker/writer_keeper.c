@@ -12,13 +12,14 @@
 
 #include <math.h>
 
-#include "postmaster/bgworker.h"
 #include "utils/memutils.h"
+#include "utils/varlena.h"
 
 #include "shared/settings.h"
 #include "shared/shared_state.h"
-#include "worker/worker.h"
 #include "worker/writer_keeper.h"
+
+#define LIBRARY			"pool_monitor"
 
 /* After the end of a writer the next one waits for so long; in ms */
 #define FIRST_DELAY		1000.0
@@ -30,7 +31,7 @@
 /* Where there is no place for a worker, try again after that time */
 #define NO_PLACE_DELAY	(15 * 1000.0)
 
-static const char *library;
+static char library[BGW_MAXLEN] = "";
 
 /* The writer that was started last, NULL when it has ended */
 static BackgroundWorkerHandle *writer = NULL;
@@ -42,10 +43,46 @@ static double delay = FIRST_DELAY;
 static double not_before = 0;
 static bool no_place = false;
 
-void
-pmon_keeper_init(void)
+/*
+ * Find the name by which the user preloads the library, which may have a path: it
+ * need not be found by any other.
+ */
+static void
+find_library(void)
 {
-	library = pmon_library_name();
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	strcpy(library, LIBRARY);
+	if (!SplitDirectoriesString(pstrdup(shared_preload_libraries_string), ',', &names))
+		return;
+	foreach(lc, names)
+	{
+		char	   *name = lfirst(lc);
+		char	   *slash = last_dir_separator(name);
+		char	   *base = slash != NULL ? slash + 1 : name;
+
+		if ((strcmp(base, LIBRARY) != 0 && strcmp(base, LIBRARY DLSUFFIX) != 0) ||
+			strlen(name) >= BGW_MAXLEN)
+			continue;
+		strcpy(library, name);
+		return;
+	}
+}
+
+void
+pmon_describe_worker(BackgroundWorker *worker, const char *function, const char *name)
+{
+	/* the postmaster is the first to ask, so that its children know already */
+	if (library[0] == '\0')
+		find_library();
+	memset(worker, 0, sizeof(*worker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_ConsistentState;
+	snprintf(worker->bgw_library_name, sizeof(worker->bgw_library_name), "%s", library);
+	snprintf(worker->bgw_function_name, sizeof(worker->bgw_function_name), "%s", function);
+	snprintf(worker->bgw_name, sizeof(worker->bgw_name), "%s", name);
+	snprintf(worker->bgw_type, sizeof(worker->bgw_type), "%s", name);
 }
 
 /* How many writers have come to work, and whether there is one */
@@ -98,15 +135,9 @@ start_writer(double now)
 	MemoryContext oldcontext = MemoryContextSwitchTo(TopMemoryContext);
 	BackgroundWorker worker;
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION |
-		PMON_BGWORKER_INTERRUPTIBLE;
-	worker.bgw_start_time = BgWorkerStart_ConsistentState;
+	pmon_describe_worker(&worker, "pmon_metrics_writer_main", "pool_monitor metrics");
+	worker.bgw_flags |= PMON_BGWORKER_INTERRUPTIBLE;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "%s", library);
-	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", "pmon_metrics_writer_main");
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s", "pool_monitor metrics");
-	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "%s", "pool_monitor metrics");
 	worker.bgw_main_arg = BoolGetDatum(without_database);
 	worker.bgw_notify_pid = MyProcPid;
 

@@ -18,8 +18,14 @@
 #ifndef PMON_WRITER_KEEPER_H
 #define PMON_WRITER_KEEPER_H
 
-/* Called once, when the worker starts. */
-extern void pmon_keeper_init(void);
+#include "postmaster/bgworker.h"
+
+/*
+ * Describe a background worker of the library, by the name of its function and
+ * what people see: what our two have in common.
+ */
+extern void pmon_describe_worker(BackgroundWorker *worker, const char *function,
+								 const char *name);
 
 /*
  * Start a writer if one is wanted, none runs, and it is time to.  Times are of the
