@@ -14,9 +14,7 @@
  */
 #include "postgres.h"
 
-#include "pure/diagnosis_limits.h"
-#include "pure/diagnosis_pools.h"
-#include "pure/diagnosis_sessions.h"
+#include "pure/diagnosis_rules.h"
 
 /* From which share of what is at stake on one finding explains another one */
 #define EXPLAINS_FROM		4	/* a fourth */

@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "pure/diagnosis_limits.h"
+#include "pure/diagnosis_rules.h"
 
 /* A prepared transaction that is as old as that has been forgotten. */
 #define OLD_PREPARED		600.0
@@ -31,8 +31,7 @@
 #define MISSED_AT_LEAST		5.0
 
 void
-pmon_rule_orphaned_prepared(const PmonFacts *facts, const PmonMoment *moment,
-							PmonFindings *findings)
+pmon_rule_orphaned_prepared(PMON_RULE_ARGS)
 {
 	for (int i = 0; i < facts->nprepared; i++)
 	{
@@ -59,8 +58,8 @@ pmon_rule_orphaned_prepared(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 static void
-limit_reached(PmonFindings *findings, const PmonRefusedFacts *refused,
-			  PmonFindingCode code, PmonSubjectType type, const char *word)
+add_limit(PmonFindings *findings, const PmonRefusedFacts *refused,
+		  PmonFindingCode code, PmonSubjectType type, const char *word)
 {
 	PmonFinding *finding = pmon_add_finding(findings, code, PMON_WARNING, type, refused->name);
 	char		age[PMON_AGE_BYTES];
@@ -73,33 +72,33 @@ limit_reached(PmonFindings *findings, const PmonRefusedFacts *refused,
 			   word, type == PMON_SUBJECT_ROLE ? "ROLE" : "DATABASE");
 }
 
-void
-pmon_rule_role_limit(const PmonFacts *facts, const PmonMoment *moment,
-					 PmonFindings *findings)
+static void
+add_limits(const PmonFacts *facts, PmonFindings *findings, const PmonRefusedFacts *refused,
+		   int n, PmonFindingCode code, PmonSubjectType type, const char *word)
 {
-	for (int i = 0; i < facts->nroles; i++)
+	for (int i = 0; i < n; i++)
 	{
-		if (facts->roles[i].last_ago <= facts->since)
-			limit_reached(findings, &facts->roles[i], PMON_FINDING_ROLE_LIMIT,
-						  PMON_SUBJECT_ROLE, "role");
+		if (refused[i].last_ago <= facts->since)
+			add_limit(findings, &refused[i], code, type, word);
 	}
 }
 
 void
-pmon_rule_database_limit(const PmonFacts *facts, const PmonMoment *moment,
-						 PmonFindings *findings)
+pmon_rule_role_limit(PMON_RULE_ARGS)
 {
-	for (int i = 0; i < facts->ndatabases; i++)
-	{
-		if (facts->databases[i].last_ago <= facts->since)
-			limit_reached(findings, &facts->databases[i], PMON_FINDING_DATABASE_LIMIT,
-						  PMON_SUBJECT_DATABASE, "database");
-	}
+	add_limits(facts, findings, facts->roles, facts->nroles,
+			   PMON_FINDING_ROLE_LIMIT, PMON_SUBJECT_ROLE, "role");
 }
 
 void
-pmon_rule_connection_churn(const PmonFacts *facts, const PmonMoment *moment,
-						   PmonFindings *findings)
+pmon_rule_database_limit(PMON_RULE_ARGS)
+{
+	add_limits(facts, findings, facts->databases, facts->ndatabases,
+			   PMON_FINDING_DATABASE_LIMIT, PMON_SUBJECT_DATABASE, "database");
+}
+
+void
+pmon_rule_connection_churn(PMON_RULE_ARGS)
 {
 	for (int i = 0; i < facts->nchurn; i++)
 	{
@@ -127,8 +126,7 @@ pmon_rule_connection_churn(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 void
-pmon_rule_retry_storm(const PmonFacts *facts, const PmonMoment *moment,
-					  PmonFindings *findings)
+pmon_rule_retry_storm(PMON_RULE_ARGS)
 {
 	bool		known = facts->rejected_application[0] != '\0';
 	char		age[PMON_AGE_BYTES];
@@ -184,8 +182,7 @@ blind_worker(const PmonSightFacts *sight, PmonFindings *findings)
 }
 
 void
-pmon_rule_sampling_blind(const PmonFacts *facts, const PmonMoment *moment,
-						 PmonFindings *findings)
+pmon_rule_sampling_blind(PMON_RULE_ARGS)
 {
 	const PmonSightFacts *sight = &facts->sight;
 	PmonFinding *finding;

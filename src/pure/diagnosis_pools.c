@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "pure/diagnosis_pools.h"
+#include "pure/diagnosis_rules.h"
 
 /*
  * A pool that is full for less of its fullest minute than that is not too small:
@@ -122,8 +122,7 @@ ended_only(const PmonFacts *facts, PmonFindings *findings,
 }
 
 void
-pmon_rule_leak_not_returned(const PmonFacts *facts, const PmonMoment *moment,
-							PmonFindings *findings)
+pmon_rule_leak_not_returned(PMON_RULE_ARGS)
 {
 	for (int i = 0; i < facts->npools; i++)
 	{
@@ -186,8 +185,7 @@ add_size_remedy(PmonFinding *finding, const PmonFacts *facts,
 }
 
 void
-pmon_rule_pool_too_small(const PmonFacts *facts, const PmonMoment *moment,
-						 PmonFindings *findings)
+pmon_rule_pool_too_small(PMON_RULE_ARGS)
 {
 	for (int i = 0; i < facts->npools; i++)
 	{
@@ -235,8 +233,7 @@ is_mostly_open(const PmonPoolFacts *pool)
 }
 
 void
-pmon_rule_pool_oversized(const PmonFacts *facts, const PmonMoment *moment,
-						 PmonFindings *findings)
+pmon_rule_pool_oversized(PMON_RULE_ARGS)
 {
 	for (int i = 0; i < facts->npools; i++)
 	{
@@ -257,8 +254,7 @@ pmon_rule_pool_oversized(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 void
-pmon_rule_pool_mostly_idle(const PmonFacts *facts, const PmonMoment *moment,
-						   PmonFindings *findings)
+pmon_rule_pool_mostly_idle(PMON_RULE_ARGS)
 {
 	for (int i = 0; i < facts->npools; i++)
 	{
@@ -280,8 +276,7 @@ pmon_rule_pool_mostly_idle(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 void
-pmon_rule_more_instances(const PmonFacts *facts, const PmonMoment *moment,
-						 PmonFindings *findings)
+pmon_rule_more_instances(PMON_RULE_ARGS)
 {
 	for (int i = 0; i < facts->npools; i++)
 	{
@@ -301,8 +296,7 @@ pmon_rule_more_instances(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 void
-pmon_rule_pools_oversubscribed(const PmonFacts *facts, const PmonMoment *moment,
-							   PmonFindings *findings)
+pmon_rule_pools_oversubscribed(PMON_RULE_ARGS)
 {
 	bool		near = facts->rejected_by_server > 0 ||
 	facts->utilization_max * 100 >= facts->warning_threshold ||

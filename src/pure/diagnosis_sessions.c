@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "pure/diagnosis_sessions.h"
+#include "pure/diagnosis_rules.h"
 
 /* From how many on sessions are more than a few, where they are not aged */
 #define MANY				3
@@ -58,7 +58,7 @@ severity_of(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 static PmonFinding *
-add_use(const PmonFacts *facts, const PmonMoment *moment, PmonFindings *findings, PmonFindingCode code,
+add_use(PMON_RULE_ARGS, PmonFindingCode code,
 		PmonSeverity severity, const PmonUseFacts *use, int sessions)
 {
 	PmonFinding *finding = pmon_add_finding(findings, code, severity,
@@ -99,8 +99,7 @@ add_limit(PmonFinding *finding, const PmonFacts *facts, const PmonUseFacts *use)
 
 /* It is too early to be sure, so the evidence says what speaks for it. */
 static void
-add_growing(const PmonFacts *facts, const PmonMoment *moment,
-			PmonFindings *findings, PmonFindingCode code,
+add_growing(PMON_RULE_ARGS, PmonFindingCode code,
 			const PmonUseFacts *use, const char *what)
 {
 	bool		half = is_part(use->settled, pmon_limit_of(facts, use->pool), 2);
@@ -127,7 +126,7 @@ add_growing(const PmonFacts *facts, const PmonMoment *moment,
 
 /* Sessions that say themselves that they need it are no leak. */
 static void
-add_deliberate(const PmonFacts *facts, const PmonMoment *moment, PmonFindings *findings,
+add_deliberate(PMON_RULE_ARGS,
 			   PmonFindingCode code, const PmonUseFacts *use, const char *what)
 {
 	PmonFinding *finding = add_use(facts, moment, findings, code, PMON_NOTICE, use, use->aged);
@@ -139,8 +138,7 @@ add_deliberate(const PmonFacts *facts, const PmonMoment *moment, PmonFindings *f
 }
 
 static void
-leak_in_transaction(const PmonFacts *facts, const PmonMoment *moment,
-					PmonFindings *findings, const PmonUseFacts *use,
+leak_in_transaction(PMON_RULE_ARGS, const PmonUseFacts *use,
 					PmonFindingCode code, const char *what)
 {
 	PmonFinding *finding;
@@ -171,30 +169,29 @@ leak_in_transaction(const PmonFacts *facts, const PmonMoment *moment,
 	PmonRemedy(finding, " SELECT pool_monitor_terminate(pid) ends one now, pool_monitor.idle_in_transaction_timeout all from an age on. A larger pool only leaks for longer.");
 }
 
-void
-pmon_rule_leak_in_transaction(const PmonFacts *facts, const PmonMoment *moment,
-							  PmonFindings *findings)
+static void
+leaks_in_transaction(PMON_RULE_ARGS, PmonUse use, PmonFindingCode code, const char *what)
 {
 	for (int i = 0; i < moment->nuses; i++)
 	{
-		if (moment->uses[i].use == PMON_USE_IN_TRANSACTION)
-			leak_in_transaction(facts, moment, findings, &moment->uses[i],
-								PMON_FINDING_LEAK_IN_TRANSACTION,
-								"idle in a transaction");
+		if (moment->uses[i].use == use)
+			leak_in_transaction(facts, moment, findings, &moment->uses[i], code, what);
 	}
 }
 
 void
-pmon_rule_leak_aborted(const PmonFacts *facts, const PmonMoment *moment,
-					   PmonFindings *findings)
+pmon_rule_leak_in_transaction(PMON_RULE_ARGS)
 {
-	for (int i = 0; i < moment->nuses; i++)
-	{
-		if (moment->uses[i].use == PMON_USE_ABORTED)
-			leak_in_transaction(facts, moment, findings, &moment->uses[i],
-								PMON_FINDING_LEAK_ABORTED,
-								"idle in a transaction that has failed");
-	}
+	leaks_in_transaction(facts, moment, findings, PMON_USE_IN_TRANSACTION,
+						 PMON_FINDING_LEAK_IN_TRANSACTION, "idle in a transaction");
+}
+
+void
+pmon_rule_leak_aborted(PMON_RULE_ARGS)
+{
+	leaks_in_transaction(facts, moment, findings, PMON_USE_ABORTED,
+						 PMON_FINDING_LEAK_ABORTED,
+						 "idle in a transaction that has failed");
 }
 
 /*
@@ -202,8 +199,7 @@ pmon_rule_leak_aborted(const PmonFacts *facts, const PmonMoment *moment,
  * connection that is not returned are in diagnosis_pools.c.
  */
 void
-pmon_rule_leak_idle(const PmonFacts *facts, const PmonMoment *moment,
-					PmonFindings *findings)
+pmon_rule_leak_idle(PMON_RULE_ARGS)
 {
 	for (int i = 0; i < moment->nuses; i++)
 	{
@@ -229,8 +225,7 @@ pmon_rule_leak_idle(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 void
-pmon_rule_client_not_reading(const PmonFacts *facts, const PmonMoment *moment,
-							 PmonFindings *findings)
+pmon_rule_client_not_reading(PMON_RULE_ARGS)
 {
 	for (int i = 0; i < moment->nuses; i++)
 	{
@@ -270,8 +265,7 @@ root_does(PmonUse use)
 }
 
 static void
-lock_convoy(const PmonFacts *facts, const PmonMoment *moment,
-			PmonFindings *findings, const PmonRootFacts *root)
+lock_convoy(PMON_RULE_ARGS, const PmonRootFacts *root)
 {
 	PmonSeverity severity = pmon_moment_is_full(facts, moment) &&
 	is_part(root->blocks, facts->slots, 4) ? PMON_CRITICAL : PMON_WARNING;
@@ -304,8 +298,7 @@ lock_convoy(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 void
-pmon_rule_lock_convoy(const PmonFacts *facts, const PmonMoment *moment,
-					  PmonFindings *findings)
+pmon_rule_lock_convoy(PMON_RULE_ARGS)
 {
 	double		a_while = Max(facts->leak_threshold / WAIT_OF_THRESHOLD, SHORTEST_WAIT);
 
@@ -326,8 +319,7 @@ pmon_rule_lock_convoy(const PmonFacts *facts, const PmonMoment *moment,
  * a warning only where they have what others are short of.
  */
 void
-pmon_rule_long_statements(const PmonFacts *facts, const PmonMoment *moment,
-						  PmonFindings *findings)
+pmon_rule_long_statements(PMON_RULE_ARGS)
 {
 	for (int i = 0; i < moment->nuses; i++)
 	{
@@ -378,8 +370,7 @@ most_of(const PmonMoment *moment, bool idle_only, int *sessions, int *pool)
 }
 
 void
-pmon_rule_idle_pile_up(const PmonFacts *facts, const PmonMoment *moment,
-					   PmonFindings *findings)
+pmon_rule_idle_pile_up(PMON_RULE_ARGS)
 {
 	int			idle = 0;
 	int			most_idle;
@@ -416,8 +407,7 @@ pmon_rule_idle_pile_up(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 void
-pmon_rule_application_hogs(const PmonFacts *facts, const PmonMoment *moment,
-						   PmonFindings *findings)
+pmon_rule_application_hogs(PMON_RULE_ARGS)
 {
 	int			held;
 	int			pool = -1;
@@ -465,8 +455,7 @@ working_sessions(const PmonMoment *moment)
 }
 
 void
-pmon_rule_max_connections(const PmonFacts *facts, const PmonMoment *moment,
-						  PmonFindings *findings)
+pmon_rule_max_connections(PMON_RULE_ARGS)
 {
 	int			working = working_sessions(moment);
 	bool		refused = moment->exhausted || facts->rejected_by_server > 0;
@@ -492,8 +481,7 @@ pmon_rule_max_connections(const PmonFacts *facts, const PmonMoment *moment,
 }
 
 void
-pmon_rule_logins_stuck(const PmonFacts *facts, const PmonMoment *moment,
-					   PmonFindings *findings)
+pmon_rule_logins_stuck(PMON_RULE_ARGS)
 {
 	int			stuck = 0;
 	double		oldest = 0;

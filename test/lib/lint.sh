@@ -30,14 +30,16 @@ builds()
 		make -s -k -j2 -C "$dir" PG_CONFIG="$PG_CONFIG" with_llvm=no COPT="$warnings" all
 }
 
-# A header may be missing only where nobody calls but the server.
+# Only what nobody calls but the server has no header.  Several files may have one
+# together, which then says what is in which.
 headers()
 {
 	local file bad=0
 
 	for file in src/*/*.c; do
 		case $file in src/query/sql_*) continue ;; esac
-		[ -e "${file%.c}.h" ] || { echo "$file has no ${file%.c}.h"; bad=1; }
+		[ -e "${file%.c}.h" ] || grep -qF " in ${file##*/}" "${file%/*}"/*.h ||
+			{ echo "$file has no header"; bad=1; }
 	done
 	return $bad
 }
