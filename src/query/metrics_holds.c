@@ -3,7 +3,7 @@
  * metrics_holds.c
  *	  Which code holds connections, as metrics.
  *
- * See metrics_holds.h.  Each value of a tag is another series, and who stores
+ * Each value of a tag is another series, and who stores
  * them pays for each, so there are none unless that is asked for.  A tag's label
  * has its key with a prefix, so that it is no other label's.
  *
@@ -16,7 +16,7 @@
 
 #include "query/holds_reader.h"
 #include "query/local_hash.h"
-#include "query/metrics_holds.h"
+#include "query/metrics_text.h"
 #include "query/result_set.h"
 #include "shared/groups.h"
 

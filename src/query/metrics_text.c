@@ -12,7 +12,6 @@
 
 #include "query/diagnosis_facts.h"
 #include "query/live_sessions.h"
-#include "query/metrics_holds.h"
 #include "query/metrics_text.h"
 #include "query/result_set.h"
 #include "query/series_groups.h"

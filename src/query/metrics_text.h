@@ -23,4 +23,12 @@
  */
 extern const char *pmon_make_metrics(PmonMetricsFormat format);
 
+/*
+ * Add the family of connections held, on average over the last minute that is
+ * whole, in metrics_holds.c: a series for each application and set of tags, the
+ * most largest of them; the rest is "<other>".  None if most is 0, or there is no
+ * such minute.
+ */
+extern void pmon_put_held_connections(PmonExposition *out, int most);
+
 #endif							/* PMON_METRICS_TEXT_H */

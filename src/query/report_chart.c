@@ -3,7 +3,7 @@
  * report_chart.c
  *	  The report's chart of connections over time.
  *
- * See report_chart.h.  The periods are those of pool_monitor_utilization() and
+ * See report_sections.h.  The periods are those of pool_monitor_utilization() and
  * pool_monitor_history(), asked with the same step, so that they have the same
  * starts.  A table beside the chart has the same figures: it is the legend, and what
  * who can not see the chart reads.
@@ -16,7 +16,7 @@
 #include "executor/spi.h"
 
 #include "query/history_reader.h"
-#include "query/report_chart.h"
+#include "query/report_sections.h"
 #include "query/report_svg.h"
 
 /* Where samples are not kept any more, there is one figure a minute */

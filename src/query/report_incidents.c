@@ -3,7 +3,7 @@
  * report_incidents.c
  *	  The report's incidents: who held the slots, and who blocked whom.
  *
- * See report_incidents.h.
+ * See report_sections.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 
 #include "executor/spi.h"
 
-#include "query/report_incidents.h"
+#include "query/report_sections.h"
 
 /* Incidents whose holders are shown */
 #define SHOWN_INCIDENTS		5

@@ -14,8 +14,6 @@
 
 #include "executor/spi.h"
 
-#include "query/report_chart.h"
-#include "query/report_incidents.h"
 #include "query/report_sections.h"
 #include "query/report_svg.h"
 #include "shared/shared_state.h"

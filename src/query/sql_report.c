@@ -18,7 +18,6 @@
 #include "utils/timestamp.h"
 
 #include "query/report_sections.h"
-#include "query/report_style.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_report);
 
