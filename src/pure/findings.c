@@ -15,6 +15,15 @@
 #define SECONDS_PER_HOUR	3600
 #define SECONDS_PER_DAY		86400
 
+const char *const pmon_severity_names[PMON_SEVERITIES] = {
+	"notice", "warning", "critical"
+};
+
+const char *const pmon_subject_type_names[PMON_SUBJECT_TYPES] = {
+	"server", "application", "pool", "session", "prepared transaction",
+	"role", "database", "setting"
+};
+
 /* Of each code, its name and where to read on */
 static const struct
 {
@@ -55,27 +64,6 @@ const char *
 pmon_finding_reference(PmonFindingCode code)
 {
 	return codes[code].section;
-}
-
-const char *
-pmon_severity_name(PmonSeverity severity)
-{
-	static const char *const names[PMON_SEVERITIES] = {
-		"notice", "warning", "critical"
-	};
-
-	return names[severity];
-}
-
-const char *
-pmon_subject_type_name(PmonSubjectType type)
-{
-	static const char *const names[PMON_SUBJECT_TYPES] = {
-		"server", "application", "pool", "session", "prepared transaction",
-		"role", "database", "setting"
-	};
-
-	return names[type];
 }
 
 PmonFinding *

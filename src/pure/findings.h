@@ -120,8 +120,8 @@ extern void pmon_sort_findings(PmonFindings *findings);
 /* The words that users see, and the section of the docs about it */
 extern const char *pmon_finding_name(PmonFindingCode code);
 extern const char *pmon_finding_reference(PmonFindingCode code);
-extern const char *pmon_severity_name(PmonSeverity severity);
-extern const char *pmon_subject_type_name(PmonSubjectType type);
+extern const char *const pmon_severity_names[PMON_SEVERITIES];
+extern const char *const pmon_subject_type_names[PMON_SUBJECT_TYPES];
 
 /* Append to a text of that size, which is cut where it becomes too long. */
 extern void pmon_append(char *text, size_t size, const char *format,...) pg_attribute_printf(3, 4);

@@ -18,6 +18,10 @@
 #define NOTICED_AFTER_PART	4
 #define NOTICED_AFTER		INT64CONST(10000000)	/* microseconds */
 
+const char *const pmon_pool_status_names[PMON_POOL_STATUSES] = {
+	"healthy", "overflow", "oversized", "exhausted"
+};
+
 /*
  * Matching
  */
@@ -172,21 +176,4 @@ pmon_pool_status(const PmonPool *pool, int64 checked_out, int64 total)
 	if (pmon_pool_overflow(pool, total) > 0)
 		return PMON_POOL_OVERFLOW;
 	return PMON_POOL_HEALTHY;
-}
-
-const char *
-pmon_pool_status_name(PmonPoolStatus status)
-{
-	switch (status)
-	{
-		case PMON_POOL_OVERFLOW:
-			return "overflow";
-		case PMON_POOL_OVERSIZED:
-			return "oversized";
-		case PMON_POOL_EXHAUSTED:
-			return "exhausted";
-		case PMON_POOL_HEALTHY:
-			break;
-	}
-	return "healthy";
 }

@@ -167,6 +167,6 @@ extern PmonPoolStatus pmon_pool_status(const PmonPool *pool, int64 checked_out,
 									   int64 total);
 
 /* The word that users see: healthy, overflow, oversized or exhausted */
-extern const char *pmon_pool_status_name(PmonPoolStatus status);
+extern const char *const pmon_pool_status_names[PMON_POOL_STATUSES];
 
 #endif							/* PMON_POOLS_H */

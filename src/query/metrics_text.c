@@ -387,11 +387,6 @@ label_pool(PmonLabels *labels, int pool)
 static void
 put_pool_status(Metrics *metrics)
 {
-	const char *words[PMON_POOL_STATUSES];
-
-	for (int i = 0; i < PMON_POOL_STATUSES; i++)
-		words[i] = pmon_pool_status_name(i);
-
 	pmon_begin_family(&metrics->exposition, PMON_METRIC_POOL_STATUS);
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
@@ -400,7 +395,7 @@ put_pool_status(Metrics *metrics)
 
 		if (label_pool(&labels, i))
 			pmon_add_enumeration(&metrics->exposition, &labels, "status",
-								 words, lengthof(words),
+								 pmon_pool_status_names, PMON_POOL_STATUSES,
 								 pmon_pool_status(&pmon_declared->pools[i],
 												  pmon_checked_out(counts),
 												  counts->connections));
@@ -598,7 +593,7 @@ put_findings(Metrics *metrics)
 			if (counts[code][severity] == 0)
 				continue;
 			pmon_add_label(&labels, "finding", pmon_finding_name(code));
-			pmon_add_label(&labels, "severity", pmon_severity_name(severity));
+			pmon_add_label(&labels, "severity", pmon_severity_names[severity]);
 			pmon_add_sample(out, &labels, counts[code][severity], PMON_WHOLE);
 		}
 	}

@@ -31,9 +31,9 @@ put_finding(FunctionCallInfo fcinfo, int rank, const PmonFinding *finding)
 	snprintf(reference, sizeof(reference), "%s%s", DOCUMENT,
 			 pmon_finding_reference(finding->code));
 	pmon_put_int(&row, rank);
-	pmon_put_text(&row, pmon_severity_name(finding->severity));
+	pmon_put_text(&row, pmon_severity_names[finding->severity]);
 	pmon_put_text(&row, pmon_finding_name(finding->code));
-	pmon_put_text(&row, pmon_subject_type_name(finding->subject_type));
+	pmon_put_text(&row, pmon_subject_type_names[finding->subject_type]);
 	pmon_put_foreign_text(&row, finding->subject_type == PMON_SUBJECT_SERVER ?
 						  NULL : finding->subject);
 	pmon_put_foreign_text(&row, finding->evidence);

@@ -38,6 +38,15 @@ put_limit(PmonRow *row, int64 milliseconds)
 	pmon_put_interval(row, milliseconds < 0 ? -1 : milliseconds * 1000);
 }
 
+static void
+put_status(PmonRow *row, bool known, const PmonPool *pool, const PmonCounts *counts)
+{
+	PmonPoolStatus status = pmon_pool_status(pool, pmon_checked_out(counts),
+											 counts->connections);
+
+	pmon_put_text(row, known ? pmon_pool_status_names[status] : NULL);
+}
+
 /* The figures of a pool: null where it has no size, as a mere policy has none */
 static void
 put_pool_figures(PmonRow *row, const PmonPool *pool, const PmonCounts *counts,
@@ -64,10 +73,7 @@ put_pool_figures(PmonRow *row, const PmonPool *pool, const PmonCounts *counts,
 	pmon_put_time(row, found ? state.last_exhausted_at : 0);
 	pmon_put_bigint_or_null(row, found, found ? state.ended_checked_out : 0);
 	pmon_put_double_or_null(row, sized, (double) checked_out / Max(capacity, 1));
-	pmon_put_text(row, sized ?
-				  pmon_pool_status_name(pmon_pool_status(pool, checked_out,
-														 counts->connections)) :
-				  NULL);
+	put_status(row, sized, pool, counts);
 }
 
 Datum
@@ -209,9 +215,6 @@ pool_monitor_pool_status(PG_FUNCTION_ARGS)
 	pmon_put_int(&row, counts.connections);
 
 	/* of what nobody has ever seen, a misspelt name say, nothing is healthy */
-	pmon_put_text(&row, known ?
-				  pmon_pool_status_name(pmon_pool_status(&pool, checked_out,
-														 counts.connections)) :
-				  NULL);
+	put_status(&row, known, &pool, &counts);
 	return pmon_return_row(fcinfo, &row);
 }

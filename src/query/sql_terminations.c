@@ -67,7 +67,7 @@ add_record_row(FunctionCallInfo fcinfo, const PmonTermination *record)
 	pmon_put_interval(&row, record->limit_applied * 1000);
 	put_pool(&row, record->pool);
 	pmon_put_text(&row, pmon_end_reason_name(record->reason));
-	pmon_put_text(&row, pmon_outcome_name(record->outcome));
+	pmon_put_text(&row, pmon_outcome_names[record->outcome]);
 	pmon_put_text(&row, record->detail[0] != '\0' ? record->detail : NULL);
 	pmon_add_row(fcinfo, &row);
 }
@@ -372,7 +372,7 @@ add_outcome(FunctionCallInfo fcinfo, PmonOutcome outcome, const char *detail)
 {
 	PmonRow		row = {0};
 
-	pmon_put_text(&row, pmon_outcome_name(outcome));
+	pmon_put_text(&row, pmon_outcome_names[outcome]);
 	pmon_put_text(&row, detail[0] != '\0' ? detail : NULL);
 	pmon_add_row(fcinfo, &row);
 }

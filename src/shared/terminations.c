@@ -29,18 +29,9 @@ pmon_request_terminations(void)
 	pmon_request_lock(&termination_lock);
 }
 
-static const char *const outcome_names[] = {
-	"terminated",
-	"spared",
-	"dry run",
-	"failed"
+const char *const pmon_outcome_names[PMON_OUTCOMES] = {
+	"terminated", "spared", "dry run", "failed"
 };
-
-const char *
-pmon_outcome_name(PmonOutcome outcome)
-{
-	return outcome_names[outcome];
-}
 
 bool
 pmon_start_record(PmonTermination *record, const PmonIdleSession *session,
@@ -77,7 +68,7 @@ pmon_start_record(PmonTermination *record, const PmonIdleSession *session,
 static void
 log_record(const PmonTermination *record)
 {
-	static const char *const messages[] = {
+	static const char *const messages[PMON_OUTCOMES] = {
 		"terminated session with PID %d",
 		"spared session with PID %d",
 		"would terminate session with PID %d",
@@ -246,7 +237,7 @@ pmon_restore_termination(const PmonTermination *saved)
 	/* what can not be shown is left out */
 	if (record.state < 0 || record.state >= PMON_STATES ||
 		record.reason < 0 || record.reason > PMON_END_REQUESTED ||
-		record.outcome < 0 || record.outcome >= lengthof(outcome_names))
+		record.outcome < 0 || record.outcome >= PMON_OUTCOMES)
 		return;
 	record.application_name[NAMEDATALEN - 1] = '\0';
 	record.pool[NAMEDATALEN - 1] = '\0';

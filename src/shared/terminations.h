@@ -26,6 +26,8 @@ typedef enum PmonOutcome
 	PMON_OUTCOME_FAILED
 } PmonOutcome;
 
+#define PMON_OUTCOMES	(PMON_OUTCOME_FAILED + 1)
+
 typedef struct PmonTermination
 {
 	TimestampTz terminated_at;	/* when it was decided */
@@ -80,7 +82,7 @@ extern void pmon_finish_record(PmonTermination *record, PmonOutcome outcome,
 extern void pmon_keep_record(const PmonTermination *record);
 
 /* What SQL shows */
-extern const char *pmon_outcome_name(PmonOutcome outcome);
+extern const char *const pmon_outcome_names[PMON_OUTCOMES];
 
 /*
  * Copies of all records, the oldest first; palloc'd.  Takes the lock, shared.

@@ -594,7 +594,7 @@ check_terminations(void)
 		require(records[i].state >= 0 && records[i].state < PMON_STATES &&
 				records[i].reason >= 0 && records[i].reason <= PMON_END_REQUESTED,
 				"a termination that can not be shown");
-		require(pmon_outcome_name(records[i].outcome) != NULL, "no outcome");
+		require(pmon_outcome_names[records[i].outcome] != NULL, "no outcome");
 	}
 	pfree(records);
 }

@@ -122,7 +122,7 @@ finds(PmonFindingCode code, PmonSeverity severity, const char *fact)
 
 	if (!ok(finding != NULL && finding->severity == severity, "%s", fact))
 		printf("# got %s, the first one is %s\n", finding != NULL ?
-			   pmon_severity_name(finding->severity) : "nothing",
+			   pmon_severity_names[finding->severity] : "nothing",
 			   pmon_finding_name(found.findings[0].code));
 }
 

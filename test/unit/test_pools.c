@@ -696,7 +696,7 @@ status(int size, int overflow, int instances, int64 checked_out, int64 total)
 {
 	PmonPool	pool = sized(size, overflow, instances);
 
-	return pmon_pool_status_name(pmon_pool_status(&pool, checked_out, total));
+	return pmon_pool_status_names[pmon_pool_status(&pool, checked_out, total)];
 }
 
 static void
