@@ -20,6 +20,7 @@
  *		result_set			rows for SQL, and who may read what
  *		arguments			what SQL functions are given
  *		live_sessions		one reading of the sessions, and what follows
+ *		application_names	the names behind ids
  *		history_reader		what is kept of the past
  *		load_reader			the load out of it
  *		holds_reader		which code held connections, added up

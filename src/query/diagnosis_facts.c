@@ -257,11 +257,8 @@ typedef struct Churn
 static void
 add_group(HTAB *table, const PmonGroup *group)
 {
-	bool		found;
-	Churn	   *churn = hash_search(table, group->key.application_name, HASH_ENTER, &found);
+	Churn	   *churn = PmonLocalEntry(table, &group->key.application_name, Churn);
 
-	if (!found)
-		memset((char *) churn + NAMEDATALEN, 0, sizeof(*churn) - NAMEDATALEN);
 	churn->sessions += group->counters.sessions;
 	churn->transactions += group->counters.hold.transactions;
 	churn->session_time += group->counters.session_time;

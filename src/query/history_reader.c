@@ -13,6 +13,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "query/application_names.h"
 #include "query/history_reader.h"
 #include "query/local_hash.h"
 
@@ -24,18 +25,10 @@ typedef struct HistoryQuery
 	int64		step;
 	bool		applications;	/* not only the server */
 	HTAB	   *periods;		/* PmonPeriod */
-	HTAB	   *names;			/* ApplicationName */
+	PmonApplicationNames names;
 	HTAB	   *minutes;		/* MinuteCount */
 	int64		nperiods;		/* of the server */
-	uint32		other_id;
 } HistoryQuery;
-
-/* The name that an id stands for */
-typedef struct ApplicationName
-{
-	uint32		id;
-	char		application_name[NAMEDATALEN];
-} ApplicationName;
 
 /* How many samples each tier knows of a minute */
 typedef struct MinuteCount
@@ -56,34 +49,29 @@ typedef struct PeriodKey
 StaticAssertDecl(sizeof(PeriodKey) == sizeof(TimestampTz) + 2 * sizeof(uint32),
 				 "a key of a hash table has no padding");
 
-/* Copy the names of all applications that there are. */
-static void
-read_names(HistoryQuery *query)
+void
+pmon_walk_history(void *arg, void (*on_minute) (void *arg, const PmonMinuteRecord *minute),
+				  void (*on_sample) (void *arg, const PmonSampleRecord *sample))
 {
-	ApplicationName *names = palloc(sizeof(ApplicationName) * pmon->max_groups);
-	int			n = 0;
+	PmonRingReader reader;
+	PmonMinuteRecord *minute;
+	PmonSampleRecord *sample;
 
-	LWLockAcquire(PmonLock(), LW_SHARED);
-	for (int i = 0; i < pmon->max_groups && n < pmon_group_table->napplications; i++)
+	pmon_ring_begin_read(&reader, pmon_minute_ring);
+	while ((minute = pmon_next_minute(&reader)) != NULL)
 	{
-		if (!pmon_applications[i].in_use)
-			continue;
-		names[n].id = pmon_applications[i].id;
-		memcpy(names[n++].application_name, pmon_applications[i].application_name,
-			   NAMEDATALEN);
+		CHECK_FOR_INTERRUPTS();
+		on_minute(arg, minute);
 	}
-	query->other_id = pmon_applications[0].id;
-	LWLockRelease(PmonLock());
+	pfree(reader.buffer);
 
-	query->names = pmon_local_hash("application names", sizeof(uint32),
-								   sizeof(ApplicationName));
-	for (int i = 0; i < n; i++)
+	pmon_ring_begin_read(&reader, pmon_sample_ring);
+	while ((sample = pmon_next_sample(&reader)) != NULL)
 	{
-		ApplicationName *name = hash_search(query->names, &names[i].id, HASH_ENTER, NULL);
-
-		*name = names[i];
+		CHECK_FOR_INTERRUPTS();
+		on_sample(arg, sample);
 	}
-	pfree(names);
+	pfree(reader.buffer);
 }
 
 /*
@@ -141,7 +129,7 @@ find_period(HistoryQuery *query, TimestampTz at, uint32 id)
 		memset((char *) period + sizeof(key), 0, sizeof(*period) - sizeof(key));
 		if (id != PMON_SERVER_ID)
 		{
-			ApplicationName *name = hash_search(query->names, &id, HASH_FIND, NULL);
+			const PmonApplicationName *name = pmon_find_application(&query->names, id);
 
 			if (name != NULL)
 				memcpy(period->application_name, name->application_name, NAMEDATALEN);
@@ -177,8 +165,7 @@ static void
 add_application(HistoryQuery *query, TimestampTz at, uint32 id, Unnamed *unnamed,
 				const double *sums, const int *maxima)
 {
-	if (id != query->other_id &&
-		hash_search(query->names, &id, HASH_FIND, NULL) != NULL)
+	if (id != query->names.other_id && pmon_find_application(&query->names, id) != NULL)
 	{
 		add_figures(find_period(query, at, id), sums, maxima);
 		return;
@@ -196,7 +183,7 @@ static void
 add_unnamed(HistoryQuery *query, TimestampTz at, const Unnamed *unnamed)
 {
 	if (unnamed->found)
-		add_figures(find_period(query, at, query->other_id),
+		add_figures(find_period(query, at, query->names.other_id),
 					unnamed->sums, unnamed->maxima);
 }
 
@@ -215,13 +202,50 @@ add_server(HistoryQuery *query, TimestampTz at, int64 samples, int max_connectio
 	add_figures(period, sums, maxima);
 }
 
-static void
-add_sample(HistoryQuery *query, const PmonSampleRecord *sample)
+/* What the tiers know of the minute that a time is in */
+static MinuteCount *
+find_minute(HistoryQuery *query, TimestampTz at)
 {
+	TimestampTz minute = at - at % USECS_PER_MINUTE;
+
+	return PmonLocalEntry(query->minutes, &minute, MinuteCount);
+}
+
+static void
+count_minute(void *arg, const PmonMinuteRecord *minute)
+{
+	find_minute(arg, minute->at)->rolled_up += minute->samples;
+}
+
+static void
+count_sample(void *arg, const PmonSampleRecord *sample)
+{
+	find_minute(arg, sample->at)->sampled++;
+}
+
+/*
+ * Is that record one to be added?  Minutes are, of which the samples are not all
+ * there any more, and the samples of all other minutes.
+ */
+static bool
+is_wanted(HistoryQuery *query, TimestampTz at, bool is_minute)
+{
+	MinuteCount *count = find_minute(query, at);
+
+	return at >= query->since && at < query->until &&
+		is_minute == (count->rolled_up > count->sampled);
+}
+
+static void
+add_sample(void *arg, const PmonSampleRecord *sample)
+{
+	HistoryQuery *query = arg;
 	Unnamed		unnamed = {0};
 	double		sums[PMON_FIGURES];
 	int			maxima[PMON_FIGURES];
 
+	if (!is_wanted(query, sample->at, false))
+		return;
 	for (int f = 0; f < PMON_FIGURES; f++)
 		sums[f] = maxima[f] = sample->figures[f];
 	add_server(query, sample->at, 1, sample->max_connections,
@@ -241,12 +265,15 @@ add_sample(HistoryQuery *query, const PmonSampleRecord *sample)
 }
 
 static void
-add_minute(HistoryQuery *query, const PmonMinuteRecord *minute)
+add_minute(void *arg, const PmonMinuteRecord *minute)
 {
+	HistoryQuery *query = arg;
 	Unnamed		unnamed = {0};
 	double		sums[PMON_FIGURES];
 	int			maxima[PMON_FIGURES];
 
+	if (!is_wanted(query, minute->at, true))
+		return;
 	for (int f = 0; f < PMON_FIGURES; f++)
 	{
 		sums[f] = (double) minute->averages[f] * minute->samples;
@@ -273,89 +300,6 @@ add_minute(HistoryQuery *query, const PmonMinuteRecord *minute)
 	add_unnamed(query, minute->at, &unnamed);
 }
 
-/* What the tiers know of the minute that a time is in, all zeroes at first */
-static MinuteCount *
-find_minute(HistoryQuery *query, TimestampTz at)
-{
-	TimestampTz minute = at - at % USECS_PER_MINUTE;
-	MinuteCount *count;
-	bool		found;
-
-	count = hash_search(query->minutes, &minute, HASH_ENTER, &found);
-	if (!found)
-		count->sampled = count->rolled_up = 0;
-	return count;
-}
-
-static bool
-in_query(const HistoryQuery *query, TimestampTz at)
-{
-	return at >= query->since && at < query->until;
-}
-
-/* See what each tier knows. */
-static void
-count_minutes(HistoryQuery *query)
-{
-	PmonRingReader reader;
-	PmonSampleRecord *sample;
-	PmonMinuteRecord *minute;
-
-	pmon_ring_begin_read(&reader, pmon_minute_ring);
-	while ((minute = pmon_next_minute(&reader)) != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		find_minute(query, minute->at)->rolled_up += minute->samples;
-	}
-	pfree(reader.buffer);
-
-	pmon_ring_begin_read(&reader, pmon_sample_ring);
-	while ((sample = pmon_next_sample(&reader)) != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		find_minute(query, sample->at)->sampled++;
-	}
-	pfree(reader.buffer);
-}
-
-/* Add the minutes of which the samples are not all there any more. */
-static void
-add_minutes(HistoryQuery *query)
-{
-	PmonRingReader reader;
-	PmonMinuteRecord *minute;
-
-	pmon_ring_begin_read(&reader, pmon_minute_ring);
-	while ((minute = pmon_next_minute(&reader)) != NULL)
-	{
-		MinuteCount *count = find_minute(query, minute->at);
-
-		CHECK_FOR_INTERRUPTS();
-		if (in_query(query, minute->at) && count->rolled_up > count->sampled)
-			add_minute(query, minute);
-	}
-	pfree(reader.buffer);
-}
-
-/* Add the samples of all other minutes. */
-static void
-add_samples(HistoryQuery *query)
-{
-	PmonRingReader reader;
-	PmonSampleRecord *sample;
-
-	pmon_ring_begin_read(&reader, pmon_sample_ring);
-	while ((sample = pmon_next_sample(&reader)) != NULL)
-	{
-		MinuteCount *count = find_minute(query, sample->at);
-
-		CHECK_FOR_INTERRUPTS();
-		if (in_query(query, sample->at) && count->rolled_up <= count->sampled)
-			add_sample(query, sample);
-	}
-	pfree(reader.buffer);
-}
-
 static int
 compare_periods(const void *a, const void *b)
 {
@@ -375,23 +319,14 @@ pmon_read_history(TimestampTz since, TimestampTz until, int64 step,
 {
 	HistoryQuery query = {.since = since,.until = until,.step = step,.applications = applications};
 	PmonPeriods *result = palloc0(sizeof(PmonPeriods));
-	HASH_SEQ_STATUS seq;
-	PmonPeriod *period;
 	int64		samples = 0;
 
-	read_names(&query);
+	query.names = pmon_read_application_names();
 	query.periods = pmon_local_hash("periods", sizeof(PeriodKey), sizeof(PmonPeriod));
 	query.minutes = pmon_local_hash("minutes", sizeof(TimestampTz), sizeof(MinuteCount));
-	count_minutes(&query);
-	add_minutes(&query);
-	add_samples(&query);
-
-	result->nperiods = hash_get_num_entries(query.periods);
-	result->periods = palloc(sizeof(PmonPeriod *) * Max(result->nperiods, 1));
-	hash_seq_init(&seq, query.periods);
-	for (int i = 0; (period = hash_seq_search(&seq)) != NULL; i++)
-		result->periods[i] = period;
-	qsort(result->periods, result->nperiods, sizeof(PmonPeriod *), compare_periods);
+	pmon_walk_history(&query, count_minute, count_sample);
+	pmon_walk_history(&query, add_minute, add_sample);
+	result->periods = pmon_sort_entries(query.periods, compare_periods, &result->nperiods);
 
 	/* the server's row comes first in each period, and knows the samples */
 	for (int i = 0; i < result->nperiods; i++)
@@ -403,7 +338,7 @@ pmon_read_history(TimestampTz since, TimestampTz until, int64 step,
 	}
 
 	hash_destroy(query.minutes);
-	hash_destroy(query.names);
+	hash_destroy(query.names.table);
 	return result;
 }
 
@@ -424,35 +359,39 @@ pmon_default_step(TimestampTz since, TimestampTz until)
 	return 7 * USECS_PER_DAY;
 }
 
-static void
-extend_range(TimestampTz at, TimestampTz *oldest, TimestampTz *newest)
+typedef struct Range
 {
-	if (*oldest == 0 || at < *oldest)
-		*oldest = at;
-	if (*newest == 0 || at > *newest)
-		*newest = at;
+	TimestampTz oldest;
+	TimestampTz newest;
+} Range;
+
+static void
+extend_range(Range *range, TimestampTz at)
+{
+	if (range->oldest == 0 || at < range->oldest)
+		range->oldest = at;
+	if (range->newest == 0 || at > range->newest)
+		range->newest = at;
+}
+
+static void
+extend_by_minute(void *arg, const PmonMinuteRecord *minute)
+{
+	extend_range(arg, minute->at);
+}
+
+static void
+extend_by_sample(void *arg, const PmonSampleRecord *sample)
+{
+	extend_range(arg, sample->at);
 }
 
 void
 pmon_history_range(TimestampTz *oldest, TimestampTz *newest)
 {
-	PmonRingReader reader;
-	PmonSampleRecord *sample;
-	PmonMinuteRecord *minute;
+	Range		range = {0};
 
-	*oldest = *newest = 0;
-	pmon_ring_begin_read(&reader, pmon_sample_ring);
-	while ((sample = pmon_next_sample(&reader)) != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		extend_range(sample->at, oldest, newest);
-	}
-	pfree(reader.buffer);
-	pmon_ring_begin_read(&reader, pmon_minute_ring);
-	while ((minute = pmon_next_minute(&reader)) != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		extend_range(minute->at, oldest, newest);
-	}
-	pfree(reader.buffer);
+	pmon_walk_history(&range, extend_by_minute, extend_by_sample);
+	*oldest = range.oldest;
+	*newest = range.newest;
 }

@@ -63,6 +63,14 @@ extern PmonPeriods *pmon_read_history(TimestampTz since, TimestampTz until,
  */
 extern int64 pmon_default_step(TimestampTz since, TimestampTz until);
 
+/*
+ * Go through all that is kept: the minutes, then the samples, each tier in the
+ * order in which they were written.  Can be canceled.
+ */
+extern void pmon_walk_history(void *arg,
+							  void (*on_minute) (void *arg, const PmonMinuteRecord *minute),
+							  void (*on_sample) (void *arg, const PmonSampleRecord *sample));
+
 /* The oldest and the newest time that anything is kept of, or 0 for none */
 extern void pmon_history_range(TimestampTz *oldest, TimestampTz *newest);
 

@@ -12,62 +12,24 @@
 
 #include "utils/builtins.h"
 
+#include "query/application_names.h"
 #include "query/holds_reader.h"
 #include "query/local_hash.h"
 #include "shared/groups.h"
 
-/* The name that an id stands for */
-typedef struct HoldApplication
-{
-	uint32		id;
-	char		application_name[NAMEDATALEN];
-} HoldApplication;
-
-static HoldApplication *applications;
-static int	napplications;
+static PmonApplicationNames names;	/* while they are read */
 
 StaticAssertDecl(sizeof(PmonHoldIdentity) ==
 				 offsetof(PmonHoldIdentity, tags) + PMON_TAGS_LEN + 2,
 				 "a key of a hash table has no padding");
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	uint32		left = ((const HoldApplication *) a)->id;
-	uint32		right = ((const HoldApplication *) b)->id;
-
-	return (left > right) - (left < right);
-}
-
-static void
-read_applications(void)
-{
-	applications = palloc(sizeof(HoldApplication) * pmon->max_groups);
-	napplications = 0;
-
-	LWLockAcquire(PmonLock(), LW_SHARED);
-	for (int i = 0; i < pmon->max_groups && napplications < pmon_group_table->napplications; i++)
-	{
-		if (!pmon_applications[i].in_use ||
-			strcmp(pmon_applications[i].application_name, PMON_OTHER_APPLICATION) == 0)
-			continue;
-		applications[napplications].id = pmon_applications[i].id;
-		memcpy(applications[napplications++].application_name,
-			   pmon_applications[i].application_name, NAMEDATALEN);
-	}
-	LWLockRelease(PmonLock());
-	qsort(applications, napplications, sizeof(HoldApplication), compare_ids);
-}
-
 /* The name of an application; NULL for what is "<other>" by now */
 static const char *
 name_of(uint32 id)
 {
-	HoldApplication key = {.id = id};
-	const HoldApplication *found = bsearch(&key, applications, napplications,
-										   sizeof(HoldApplication), compare_ids);
+	const PmonApplicationName *found = pmon_find_application(&names, id);
 
-	return found != NULL ? found->application_name : NULL;
+	return found != NULL && id != names.other_id ? found->application_name : NULL;
 }
 
 /* What is the same in all minutes */
@@ -98,7 +60,6 @@ find_sum(HTAB *table, const PmonHold *hold)
 	PmonHoldIdentity identity;
 	const char *name;
 	PmonSummedHold *sum;
-	bool		found;
 
 	identify(hold, &identity);
 	sum = hash_search(table, &identity, HASH_FIND, NULL);
@@ -109,10 +70,7 @@ find_sum(HTAB *table, const PmonHold *hold)
 		memset(&identity, 0, sizeof(identity));
 		identity.other = PMON_HOLD_OTHER;
 	}
-	sum = hash_search(table, &identity, HASH_ENTER, &found);
-	if (found)
-		return sum;
-	memset((char *) sum + sizeof(identity), 0, sizeof(*sum) - sizeof(identity));
+	sum = PmonLocalEntry(table, &identity, PmonSummedHold);
 	name = name_of(identity.application);
 	namestrcpy((Name) sum->application_name, name != NULL ? name : PMON_OTHER_APPLICATION);
 	return sum;
@@ -145,23 +103,6 @@ compare_sums(const void *a, const void *b)
 	return memcmp(&left->identity, &right->identity, sizeof(PmonHoldIdentity));
 }
 
-/* Put the sums in order. */
-static void
-collect(PmonSummedHolds *result, HTAB *table)
-{
-	HASH_SEQ_STATUS scan;
-	PmonSummedHold *sum;
-
-	result->holds = palloc(sizeof(PmonSummedHold *) * Max(hash_get_num_entries(table), 1));
-	hash_seq_init(&scan, table);
-	while ((sum = hash_seq_search(&scan)) != NULL)
-	{
-		result->holds[result->nholds++] = sum;
-		result->held += sum->samples;
-	}
-	qsort(result->holds, result->nholds, sizeof(PmonSummedHold *), compare_sums);
-}
-
 PmonSummedHolds *
 pmon_read_holds(TimestampTz since, TimestampTz until)
 {
@@ -171,7 +112,7 @@ pmon_read_holds(TimestampTz since, TimestampTz until)
 	PmonRingReader reader;
 	PmonHoldsRecord *minute;
 
-	read_applications();
+	names = pmon_read_application_names();
 	pmon_ring_begin_read(&reader, pmon_hold_ring);
 	while ((minute = pmon_next_holds(&reader)) != NULL)
 	{
@@ -186,6 +127,8 @@ pmon_read_holds(TimestampTz since, TimestampTz until)
 			add_hold(table, hold, minute->at);
 	}
 	pfree(reader.buffer);
-	collect(result, table);
+	result->holds = pmon_sort_entries(table, compare_sums, &result->nholds);
+	for (int i = 0; i < result->nholds; i++)
+		result->held += result->holds[i]->samples;
 	return result;
 }

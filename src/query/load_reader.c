@@ -44,12 +44,11 @@ typedef struct Entry
 static Entry *
 find_entry(HTAB *table, uint32 id)
 {
-	bool		found;
-	Entry	   *entry = hash_search(table, &id, HASH_ENTER, &found);
+	Entry	   *entry = hash_search(table, &id, HASH_FIND, NULL);
 
-	if (!found)
+	if (entry == NULL)
 	{
-		memset((char *) entry + sizeof(id), 0, sizeof(*entry) - sizeof(id));
+		entry = PmonLocalEntry(table, &id, Entry);
 		entry->load.p99_checked_out = -1;
 		entry->load.full_fraction = NAN;
 	}

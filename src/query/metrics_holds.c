@@ -22,11 +22,16 @@
 
 #define LABEL_PREFIX	"tag_"
 
-/* A series; the key is all but the samples, with zeroes behind the texts */
-typedef struct HeldSeries
+/* A series, with zeroes behind the texts of its key */
+typedef struct HeldKey
 {
 	char		application_name[NAMEDATALEN];
 	char		tags[PMON_TAGS_LEN];
+} HeldKey;
+
+typedef struct HeldSeries
+{
+	HeldKey		key;
 	int64		samples;
 } HeldSeries;
 
@@ -51,13 +56,13 @@ compare_series(const void *a, const void *b)
 
 	if (left->samples != right->samples)
 		return left->samples > right->samples ? -1 : 1;
-	return memcmp(left, right, offsetof(HeldSeries, samples));
+	return memcmp(&left->key, &right->key, sizeof(HeldKey));
 }
 
 static bool
-is_other(const HeldSeries *series)
+is_other(const HeldKey *key)
 {
-	return strcmp(series->application_name, PMON_OTHER_APPLICATION) == 0;
+	return strcmp(key->application_name, PMON_OTHER_APPLICATION) == 0;
 }
 
 /*
@@ -67,32 +72,20 @@ is_other(const HeldSeries *series)
 static HeldSeries **
 add_up(const PmonSummedHolds *holds, int *n)
 {
-	HTAB	   *table = pmon_local_hash("held", offsetof(HeldSeries, samples), sizeof(HeldSeries));
-	HeldSeries **series = palloc(sizeof(HeldSeries *) * Max(holds->nholds, 1));
+	HTAB	   *table = pmon_local_hash("held", sizeof(HeldKey), sizeof(HeldSeries));
 
-	*n = 0;
 	for (int i = 0; i < holds->nholds; i++)
 	{
 		const PmonSummedHold *hold = holds->holds[i];
-		HeldSeries	key;
-		HeldSeries *found;
-		bool		known;
+		HeldKey		key = {0};
 
-		memset(&key, 0, sizeof(key));
 		pmon_copy_foreign_text(key.application_name, hold->application_name,
 							   strlen(hold->application_name));
 		if (!is_other(&key))
 			pmon_copy_foreign_text(key.tags, hold->identity.tags, hold->identity.tags_length);
-		found = hash_search(table, &key, HASH_ENTER, &known);
-		if (!known)
-		{
-			found->samples = 0;
-			series[(*n)++] = found;
-		}
-		found->samples += hold->samples;
+		PmonLocalEntry(table, &key, HeldSeries)->samples += hold->samples;
 	}
-	qsort(series, *n, sizeof(HeldSeries *), compare_series);
-	return series;
+	return pmon_sort_entries(table, compare_series, n);
 }
 
 /* The name of a tag's label, palloc'd: keys may have other characters */
@@ -156,13 +149,13 @@ pmon_put_held_connections(PmonExposition *out, int most)
 	{
 		PmonLabels	labels = {0};
 
-		if (shown == most || is_other(series[i]))
+		if (shown == most || is_other(&series[i]->key))
 		{
 			rest += series[i]->samples;
 			continue;
 		}
-		pmon_add_label(&labels, "application_name", series[i]->application_name);
-		add_tags(&labels, series[i]->tags);
+		pmon_add_label(&labels, "application_name", series[i]->key.application_name);
+		add_tags(&labels, series[i]->key.tags);
 		pmon_add_ratio(out, &labels, (double) series[i]->samples / holds->samples);
 		shown++;
 	}

@@ -38,22 +38,13 @@ pmon_find_series(PmonSeriesTable *table, const char *datname, const char *usenam
 				 const char *application_name)
 {
 	PmonSeriesNames names;
-	PmonSeriesGroup *group;
-	bool		found;
 
 	pmon_copy_exposed_name(names.datname, datname);
 	pmon_copy_exposed_name(names.usename, usename);
 	pmon_copy_exposed_name(names.application_name, application_name);
 	if (memcmp(&names, &table->other.names, sizeof(names)) == 0)
 		return &table->other;
-
-	group = hash_search(table->hash, &names, HASH_ENTER, &found);
-	if (!found)
-	{
-		memset(group, 0, sizeof(*group));
-		group->names = names;
-	}
-	return group;
+	return PmonLocalEntry(table->hash, &names, PmonSeriesGroup);
 }
 
 static void
@@ -92,17 +83,9 @@ compare_groups(const void *left, const void *right)
 void
 pmon_finish_series(PmonSeriesTable *table)
 {
-	HASH_SEQ_STATUS seq;
-	PmonSeriesGroup *group;
 	int			kept;
 
-	table->groups = palloc(sizeof(PmonSeriesGroup *) *
-						   (hash_get_num_entries(table->hash) + 1));
-	hash_seq_init(&seq, table->hash);
-	while ((group = hash_seq_search(&seq)) != NULL)
-		table->groups[table->ngroups++] = group;
-	qsort(table->groups, table->ngroups, sizeof(PmonSeriesGroup *), compare_groups);
-
+	table->groups = pmon_sort_entries(table->hash, compare_groups, &table->ngroups);
 	kept = Min(table->ngroups, PMON_MAX_SERIES_GROUPS);
 	for (int i = kept; i < table->ngroups; i++)
 		merge_group(&table->other, table->groups[i]);

@@ -51,8 +51,6 @@ static Entry *
 find_entry(Table *table, Oid databaseid, Oid userid, const char *application_name)
 {
 	PmonGroupKey key;
-	Entry	   *entry;
-	bool		found;
 
 	if (!pmon_may_read(userid))
 		return &table->hidden;
@@ -70,13 +68,7 @@ find_entry(Table *table, Oid databaseid, Oid userid, const char *application_nam
 					   table->by_group ? databaseid : InvalidOid,
 					   table->by_group ? userid : InvalidOid,
 					   application_name);
-	entry = hash_search(table->entries, &key, HASH_ENTER, &found);
-	if (!found)
-	{
-		memset(entry, 0, sizeof(*entry));
-		entry->key = key;
-	}
-	return entry;
+	return PmonLocalEntry(table->entries, &key, Entry);
 }
 
 static void

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "pure/sizing.h"
+#include "query/application_names.h"
 #include "query/arguments.h"
 #include "query/load_reader.h"
 #include "query/result_set.h"
@@ -22,79 +23,31 @@
 
 PG_FUNCTION_INFO_V1(pool_monitor_sizing);
 
-/* An application that there is, and its name */
-typedef struct KnownApplication
-{
-	uint32		id;				/* first, so that an id compares like one */
-	char		application_name[NAMEDATALEN];
-	TimestampTz reset_at;		/* 0: never */
-} KnownApplication;
-
-static KnownApplication *known; /* by id, while the function runs */
-static int	nknown;
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	uint32		left = *(const uint32 *) a;
-	uint32		right = *(const uint32 *) b;
-
-	return left < right ? -1 : left > right;
-}
-
-/*
- * Copy the names of all applications that there are; palloc'd.  A reset in the
- * future was before the clock was set back.
- */
-static void
-read_known_applications(TimestampTz now)
-{
-	known = palloc(sizeof(KnownApplication) * pmon->max_groups);
-	nknown = 0;
-
-	LWLockAcquire(PmonLock(), LW_SHARED);
-	for (int i = 0; i < pmon->max_groups && nknown < pmon_group_table->napplications; i++)
-	{
-		if (!pmon_applications[i].in_use)
-			continue;
-		known[nknown].id = pmon_applications[i].id;
-		known[nknown].reset_at =
-			pmon_applications[i].reset_at <= now ? pmon_applications[i].reset_at : 0;
-		memcpy(known[nknown++].application_name,
-			   pmon_applications[i].application_name, NAMEDATALEN);
-	}
-	LWLockRelease(PmonLock());
-	qsort(known, nknown, sizeof(KnownApplication), compare_ids);
-}
-
-static const KnownApplication *
-find_known(uint32 id)
-{
-	return bsearch(&id, known, nknown, sizeof(KnownApplication), compare_ids);
-}
+/* Set while the function runs */
+static PmonApplicationNames names;
+static TimestampTz asked_at;
 
 /*
  * Not a pool that is not declared any more, nor an application folded, nor what
- * was before its last reset
+ * was before its last reset.  A reset in the future was before the clock was set
+ * back.
  */
 static bool
 is_known(uint32 id, TimestampTz at)
 {
-	const KnownApplication *application;
+	const PmonApplicationName *application;
 
 	if (PmonIsPoolId(id))
 		return pmon_pool_by_id(id) != NULL;
-	application = find_known(id);
-	return application != NULL && at >= application->reset_at;
+	application = pmon_find_application(&names, id);
+	return application != NULL &&
+		(at >= application->reset_at || application->reset_at > asked_at);
 }
 
 static void
 put_count(PmonRow *row, int value)
 {
-	if (value >= 0)
-		pmon_put_int(row, value);
-	else
-		pmon_put_null(row);
+	pmon_put_int_or_null(row, value >= 0, value);
 }
 
 /* From here on, what is held outside of transactions is worth a word. */
@@ -193,7 +146,8 @@ pool_monitor_sizing(PG_FUNCTION_ARGS)
 	check_arguments(wait_target, percentile, since);
 	InitMaterializedSRF(fcinfo, 0);
 
-	read_known_applications(now);
+	names = pmon_read_application_names();
+	asked_at = now;
 	loads = pmon_read_load(now - (int64) (since * USECS_PER_SEC), is_known,
 						   pmon_capacity_by_id, &nloads);
 
@@ -211,7 +165,8 @@ pool_monitor_sizing(PG_FUNCTION_ARGS)
 			add_sizing_row(fcinfo, pool, pool->has_application ? pool->application : NULL,
 						   &sized);
 		else
-			add_sizing_row(fcinfo, NULL, find_known(loads[i].id)->application_name, &sized);
+			add_sizing_row(fcinfo, NULL, pmon_find_application(&names, loads[i].id)->application_name,
+						   &sized);
 	}
 	return (Datum) 0;
 }

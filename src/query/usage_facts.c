@@ -45,16 +45,14 @@ find_use(HTAB *table, const char *application_name, int pool, PmonUse use)
 {
 	UseKey		key;
 	UseEntry   *entry;
-	bool		found;
 
 	memset(&key, 0, sizeof(key));
 	key.pool = pool;
 	key.use = use;
 	strncpy(key.application_name, application_name, NAMEDATALEN - 1);
-	entry = hash_search(table, &key, HASH_ENTER, &found);
-	if (!found)
+	entry = PmonLocalEntry(table, &key, UseEntry);
+	if (entry->facts.sessions == 0)
 	{
-		memset(&entry->facts, 0, sizeof(entry->facts));
 		memcpy(entry->facts.application_name, key.application_name, NAMEDATALEN);
 		entry->facts.pool = pool;
 		entry->facts.use = use;

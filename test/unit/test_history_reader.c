@@ -1,4 +1,4 @@
-/* links: query/history_reader.c shared/history.c shared/ring.c */
+/* links: query/history_reader.c query/application_names.c shared/history.c shared/ring.c */
 /*-------------------------------------------------------------------------
  *
  * test_history_reader.c
