@@ -109,3 +109,17 @@ pmon_interval_seconds(const Interval *interval, const char *name)
 	return interval->time / (double) USECS_PER_SEC +
 		((double) interval->day + (double) interval->month * DAYS_PER_MONTH) * SECS_PER_DAY;
 }
+
+double
+pmon_since_argument(FunctionCallInfo fcinfo, int argument)
+{
+	double		since = (double) GetCurrentTimestamp() / USECS_PER_SEC;
+
+	if (!PG_ARGISNULL(argument))
+		since = Min(pmon_interval_seconds(PG_GETARG_INTERVAL_P(argument), "since"), since);
+	if (!(since > 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"since\" must be greater than zero")));
+	return since;
+}

@@ -52,4 +52,10 @@ extern int64 pmon_interval_argument(const Interval *interval, const char *name);
 /* An interval in seconds, months counted as 30 days; it must be finite */
 extern double pmon_interval_seconds(const Interval *interval, const char *name);
 
+/*
+ * "since", how far to look back, in seconds.  Nothing is kept of the time before
+ * 2000, and null is no bound.
+ */
+extern double pmon_since_argument(FunctionCallInfo fcinfo, int argument);
+
 #endif							/* PMON_ARGUMENTS_H */

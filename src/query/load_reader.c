@@ -15,9 +15,9 @@
 #include "port/pg_bitutils.h"
 
 #include "pure/load.h"
+#include "query/history_reader.h"
 #include "query/load_reader.h"
 #include "query/local_hash.h"
-#include "shared/history.h"
 
 /* Connections checked out that are told apart for the percentile, at most */
 #define MAX_COUNTED			4096
@@ -40,6 +40,16 @@ typedef struct Entry
 	int			samples_in_minute;
 	int			full_in_minute;
 } Entry;
+
+/* What one reading works with */
+typedef struct Reading
+{
+	HTAB	   *table;			/* Entry */
+	TimestampTz since;
+	bool		(*wanted) (uint32 id, TimestampTz at);
+	int64		(*capacity) (uint32 id);
+	int64		samples;		/* that there were, whoever they show */
+} Reading;
 
 static Entry *
 find_entry(HTAB *table, uint32 id)
@@ -122,17 +132,20 @@ held_outside(const PmonMinuteEntry *minute)
 }
 
 static void
-add_minute(HTAB *table, const PmonMinuteRecord *minute,
-		   bool (*wanted) (uint32 id, TimestampTz at))
+add_minute(void *arg, const PmonMinuteRecord *minute)
 {
+	Reading    *reading = arg;
+
+	if (minute->at < reading->since)
+		return;
 	for (int i = 0; i < minute->record.count; i++)
 	{
 		const PmonMinuteEntry *read = &minute->entries[i];
 		Entry	   *entry;
 
-		if (!wanted(read->id, minute->at + USECS_PER_MINUTE))
+		if (!reading->wanted(read->id, minute->at + USECS_PER_MINUTE))
 			continue;
-		entry = find_entry(table, read->id);
+		entry = find_entry(reading->table, read->id);
 		if (entry->minute != minute->at)
 			finish_minute(entry);
 		entry->minute = minute->at;
@@ -145,23 +158,6 @@ add_minute(HTAB *table, const PmonMinuteRecord *minute,
 		entry->load.peak_checked_out = Max(entry->load.peak_checked_out,
 										   read->maxima[PMON_CHECKED_OUT]);
 	}
-}
-
-static void
-read_minutes(HTAB *table, TimestampTz since,
-			 bool (*wanted) (uint32 id, TimestampTz at))
-{
-	PmonRingReader reader;
-	PmonMinuteRecord *minute;
-
-	pmon_ring_begin_read(&reader, pmon_minute_ring);
-	while ((minute = pmon_next_minute(&reader)) != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (minute->at >= since)
-			add_minute(table, minute, wanted);
-	}
-	pfree(reader.buffer);
 }
 
 /* The entry's current minute of samples is complete: is it the fullest one? */
@@ -198,13 +194,16 @@ count_sample(Entry *entry, int checked_out)
 	entry->load.samples++;
 }
 
+/* Add a sample of what the minutes know. */
 static void
-add_sample(HTAB *table, const PmonSampleRecord *sample,
-		   bool (*wanted) (uint32 id, TimestampTz at),
-		   int64 (*capacity) (uint32 id))
+add_sample(void *arg, const PmonSampleRecord *sample)
 {
+	Reading    *reading = arg;
 	TimestampTz minute = sample->at - sample->at % USECS_PER_MINUTE;
 
+	if (sample->at < reading->since)
+		return;
+	reading->samples++;
 	for (int i = 0; i < sample->record.count; i++)
 	{
 		const PmonSampleEntry *read = &sample->entries[i];
@@ -213,14 +212,14 @@ add_sample(HTAB *table, const PmonSampleRecord *sample,
 		int64		full_at;
 
 		/* what had no transactions has no row, however often it was seen */
-		entry = hash_search(table, &read->id, HASH_FIND, NULL);
+		entry = hash_search(reading->table, &read->id, HASH_FIND, NULL);
 		if (entry == NULL || entry->load.total.all.transactions == 0 ||
-			!wanted(read->id, sample->at))
+			!reading->wanted(read->id, sample->at))
 			continue;
 		count_sample(entry, checked_out);
 		entry->load.peak_checked_out = Max(entry->load.peak_checked_out, checked_out);
 
-		full_at = capacity(read->id);
+		full_at = reading->capacity(read->id);
 		if (full_at < 0)
 			continue;
 		if (entry->sample_minute != minute)
@@ -230,32 +229,6 @@ add_sample(HTAB *table, const PmonSampleRecord *sample,
 		if (checked_out >= full_at)
 			entry->full_in_minute++;
 	}
-}
-
-/*
- * Read the samples, of what the minutes know.  Returns how many there were,
- * whoever they show.
- */
-static int64
-read_samples(HTAB *table, TimestampTz since,
-			 bool (*wanted) (uint32 id, TimestampTz at),
-			 int64 (*capacity) (uint32 id))
-{
-	PmonRingReader reader;
-	PmonSampleRecord *sample;
-	int64		samples = 0;
-
-	pmon_ring_begin_read(&reader, pmon_sample_ring);
-	while ((sample = pmon_next_sample(&reader)) != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (sample->at < since)
-			continue;
-		add_sample(table, sample, wanted, capacity);
-		samples++;
-	}
-	pfree(reader.buffer);
-	return samples;
 }
 
 /*
@@ -278,24 +251,26 @@ pmon_read_load(TimestampTz since,
 			   bool (*wanted) (uint32 id, TimestampTz at),
 			   int64 (*capacity) (uint32 id), int *nloads)
 {
-	HTAB	   *table = pmon_local_hash("load", sizeof(uint32), sizeof(Entry));
+	Reading		reading = {
+		.table = pmon_local_hash("load", sizeof(uint32), sizeof(Entry)),
+		.since = since,
+		.wanted = wanted,
+		.capacity = capacity
+	};
 	PmonLoad   *loads;
 	HASH_SEQ_STATUS seq;
 	Entry	   *entry;
-	int64		samples;
 
-	read_minutes(table, since, wanted);
-	samples = read_samples(table, since, wanted, capacity);
-
+	pmon_walk_history(&reading, add_minute, add_sample);
 	*nloads = 0;
-	loads = palloc(sizeof(PmonLoad) * Max(hash_get_num_entries(table), 1));
-	hash_seq_init(&seq, table);
+	loads = palloc(sizeof(PmonLoad) * Max(hash_get_num_entries(reading.table), 1));
+	hash_seq_init(&seq, reading.table);
 	while ((entry = hash_seq_search(&seq)) != NULL)
 	{
 		finish_minute(entry);
 		finish_sample_minute(entry);
 		if (entry->counts != NULL)
-			entry->load.p99_checked_out = percentile_99(entry, samples);
+			entry->load.p99_checked_out = percentile_99(entry, reading.samples);
 		if (entry->load.total.all.transactions > 0)
 			loads[(*nloads)++] = entry->load;
 	}

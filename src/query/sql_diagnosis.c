@@ -11,8 +11,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "utils/timestamp.h"
-
 #include "query/arguments.h"
 #include "query/diagnosis_facts.h"
 #include "query/result_set.h"
@@ -45,19 +43,10 @@ put_finding(FunctionCallInfo fcinfo, int rank, const PmonFinding *finding)
 Datum
 pool_monitor_diagnosis(PG_FUNCTION_ARGS)
 {
-	PmonFindings *findings;
+	double		since = pmon_since_argument(fcinfo, 0);
+	PmonFindings *findings = palloc(sizeof(PmonFindings));
 
-	/* nothing is kept of the time before 2000, and null is no bound */
-	double		since = (double) GetCurrentTimestamp() / USECS_PER_SEC;
-
-	if (!PG_ARGISNULL(0))
-		since = Min(pmon_interval_seconds(PG_GETARG_INTERVAL_P(0), "since"), since);
-	if (!(since > 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"since\" must be greater than zero")));
 	InitMaterializedSRF(fcinfo, 0);
-	findings = palloc(sizeof(PmonFindings));
 	pmon_diagnose(pmon_gather_facts(since), findings);
 	for (int i = 0; i < findings->nfindings; i++)
 		put_finding(fcinfo, i + 1, &findings->findings[i]);

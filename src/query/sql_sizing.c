@@ -107,7 +107,7 @@ add_sizing_row(FunctionCallInfo fcinfo, const PmonPool *pool,
 
 /* Raise an error for arguments that make no sense. */
 static void
-check_arguments(double wait_target, double percentile, double since)
+check_arguments(double wait_target, double percentile)
 {
 	if (!(wait_target >= 0))
 		ereport(ERROR,
@@ -117,10 +117,6 @@ check_arguments(double wait_target, double percentile, double since)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"percentile\" must be greater than 0 and less than 1")));
-	if (!(since > 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"since\" must be greater than zero")));
 }
 
 Datum
@@ -138,12 +134,8 @@ pool_monitor_sizing(PG_FUNCTION_ARGS)
 	pmon_require_not_null(fcinfo, 1, "percentile");
 	wait_target = pmon_interval_seconds(PG_GETARG_INTERVAL_P(0), "wait_target");
 	percentile = PG_GETARG_FLOAT8(1);
-
-	/* nothing is kept of the time before 2000, and null is no bound */
-	since = (double) now / USECS_PER_SEC;
-	if (!PG_ARGISNULL(2))
-		since = Min(pmon_interval_seconds(PG_GETARG_INTERVAL_P(2), "since"), since);
-	check_arguments(wait_target, percentile, since);
+	check_arguments(wait_target, percentile);
+	since = pmon_since_argument(fcinfo, 2);
 	InitMaterializedSRF(fcinfo, 0);
 
 	names = pmon_read_application_names();
