@@ -32,6 +32,7 @@ typedef struct Metrics
 
 	PmonShared *shared;			/* a copy; NULL if not preloaded */
 	PmonGroupSnapshot *snapshot;
+	uint64	   *pool_invalid;
 } Metrics;
 
 static Metrics *
@@ -87,12 +88,10 @@ put_server(Metrics *metrics)
 						 PMON_SERVER_STATUSES,
 						 pmon_server_status(utilization, exhausted));
 	put_states(metrics);
-	pmon_add_metric(out, PMON_METRIC_MAX_CONNECTIONS, MaxConnections, PMON_WHOLE);
-	pmon_add_metric(out, PMON_METRIC_RESERVED_CONNECTIONS, PmonReservedSlots(),
-					PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_MAX_CONNECTIONS, MaxConnections);
+	pmon_add_metric(out, PMON_METRIC_RESERVED_CONNECTIONS, PmonReservedSlots());
 	pmon_add_metric(out, PMON_METRIC_AVAILABLE_CONNECTIONS,
-					exhausted ? 0 : Max(ordinary_slots - connections, 1),
-					PMON_WHOLE);
+					exhausted ? 0 : Max(ordinary_slots - connections, 1));
 	pmon_begin_family(out, PMON_METRIC_UTILIZATION);
 	pmon_add_ratio(out, NULL, utilization);
 }
@@ -104,7 +103,7 @@ put_recorded_server(Metrics *metrics)
 	PmonExposition *out = &metrics->exposition;
 
 	pmon_add_metric(out, PMON_METRIC_PEAK_CONNECTIONS,
-					metrics->shared->peak_connections.value, PMON_WHOLE);
+					metrics->shared->peak_connections.value);
 	pmon_begin_family(out, PMON_METRIC_REJECTED);
 	for (int i = 0; i < PMON_REJECT_REASONS; i++)
 	{
@@ -114,7 +113,7 @@ put_recorded_server(Metrics *metrics)
 		pmon_add_sample(out, &labels, metrics->snapshot->rejected[i], PMON_WHOLE);
 	}
 	pmon_add_metric(out, PMON_METRIC_TERMINATED,
-					pg_atomic_read_u64(&pmon->terminated), PMON_WHOLE);
+					pg_atomic_read_u64(&pmon->terminated));
 }
 
 static void
@@ -402,27 +401,62 @@ put_pool_status(Metrics *metrics)
 	}
 }
 
-/* What was declared of a pool, or follows from that and its sessions */
-static int64
-pool_figure(Metrics *metrics, PmonMetric metric, int i)
+/* What is recorded of a pool; times are microseconds of the Unix epoch. */
+static bool
+recorded_figure(PmonMetric metric, const PmonPoolState *state, int64 *figure)
+{
+	switch (metric)
+	{
+		case PMON_METRIC_POOL_PEAK_CHECKED_OUT:
+			*figure = Max(state->peak_checked_out.value, 0);
+			return true;
+		case PMON_METRIC_POOL_LAST_EXHAUSTED:
+			*figure = unix_time(state->last_exhausted_at);
+			return state->last_exhausted_at != 0;
+		default:
+			Assert(metric == PMON_METRIC_POOL_ENDED_CHECKED_OUT);
+			*figure = state->ended_checked_out;
+			return true;
+	}
+}
+
+/*
+ * A figure of a pool: what was declared of it, what follows from that and its
+ * sessions, or what is recorded.  Returns false where it is not known.
+ */
+static bool
+pool_figure(Metrics *metrics, PmonMetric metric, int i, int64 *figure)
 {
 	const PmonPool *pool = &pmon_declared->pools[i];
+	PmonPoolState state;
 
 	switch (metric)
 	{
 		case PMON_METRIC_POOL_SIZE:
-			return pool->size;
+			*figure = pool->size;
+			return true;
 		case PMON_METRIC_POOL_MAX_OVERFLOW:
-			return pool->overflow;
+			*figure = pool->overflow;
+			return true;
 		case PMON_METRIC_POOL_INSTANCES:
-			return pool->instances;
+			*figure = pool->instances;
+			return true;
 		case PMON_METRIC_POOL_CAPACITY:
-			return pmon_pool_capacity(pool);
+			*figure = pmon_pool_capacity(pool);
+			return true;
 		case PMON_METRIC_POOL_CHECKED_OUT_PROVEN:
-			return metrics->pool_counts[i].held_idle;
+			*figure = metrics->pool_counts[i].held_idle;
+			return true;
+		case PMON_METRIC_POOL_OVERFLOW:
+			*figure = pmon_pool_overflow(pool, metrics->pool_counts[i].connections);
+			return true;
+		case PMON_METRIC_POOL_INVALID:
+			*figure = metrics->pool_invalid[i];
+			return true;
 		default:
-			Assert(metric == PMON_METRIC_POOL_OVERFLOW);
-			return pmon_pool_overflow(pool, metrics->pool_counts[i].connections);
+			if (!pmon_copy_pool_state(pool->name, &state))
+				return false;
+			return recorded_figure(metric, &state, figure);
 	}
 }
 
@@ -433,10 +467,12 @@ put_pool_family(Metrics *metrics, PmonMetric metric)
 	for (int i = 0; i < pmon_declared->npools; i++)
 	{
 		PmonLabels	labels;
+		int64		figure;
 
-		if (label_pool(&labels, i))
-			pmon_add_sample(&metrics->exposition, &labels,
-							pool_figure(metrics, metric, i), PMON_WHOLE);
+		if (label_pool(&labels, i) && pool_figure(metrics, metric, i, &figure))
+			pmon_add_sample(&metrics->exposition, &labels, figure,
+							metric == PMON_METRIC_POOL_LAST_EXHAUSTED ?
+							PMON_MICROSECONDS : PMON_WHOLE);
 	}
 }
 
@@ -481,50 +517,6 @@ put_pool_utilization(Metrics *metrics)
 	}
 }
 
-/* What only the preloaded library knows of the pools */
-static void
-put_recorded_pools(Metrics *metrics)
-{
-	PmonExposition *out = &metrics->exposition;
-	uint64	   *invalid = pmon_count_invalid(metrics->snapshot);
-	PmonPoolState *states = palloc(PMON_POOL_STATES_BYTES);
-	bool		known[PMON_MAX_POOLS];
-	PmonLabels	labels;
-
-	for (int i = 0; i < pmon_declared->npools; i++)
-		known[i] = pmon_copy_pool_state(pmon_declared->pools[i].name, &states[i]);
-
-	pmon_begin_family(out, PMON_METRIC_POOL_PEAK_CHECKED_OUT);
-	for (int i = 0; i < pmon_declared->npools; i++)
-	{
-		if (known[i] && label_pool(&labels, i))
-			pmon_add_sample(out, &labels, Max(states[i].peak_checked_out.value, 0),
-							PMON_WHOLE);
-	}
-
-	pmon_begin_family(out, PMON_METRIC_POOL_LAST_EXHAUSTED);
-	for (int i = 0; i < pmon_declared->npools; i++)
-	{
-		if (known[i] && states[i].last_exhausted_at != 0 && label_pool(&labels, i))
-			pmon_add_sample(out, &labels, unix_time(states[i].last_exhausted_at),
-							PMON_MICROSECONDS);
-	}
-
-	pmon_begin_family(out, PMON_METRIC_POOL_ENDED_CHECKED_OUT);
-	for (int i = 0; i < pmon_declared->npools; i++)
-	{
-		if (known[i] && label_pool(&labels, i))
-			pmon_add_sample(out, &labels, states[i].ended_checked_out, PMON_WHOLE);
-	}
-
-	pmon_begin_family(out, PMON_METRIC_POOL_INVALID);
-	for (int i = 0; i < pmon_declared->npools; i++)
-	{
-		if (label_pool(&labels, i))
-			pmon_add_sample(out, &labels, invalid[i], PMON_WHOLE);
-	}
-}
-
 /* All pools together, beside what the server has */
 static void
 put_capacity(Metrics *metrics)
@@ -538,13 +530,12 @@ put_capacity(Metrics *metrics)
 		declared += pmon_pool_claim(&pmon_declared->pools[i],
 									metrics->pool_counts[i].connections);
 	}
-	pmon_add_metric(out, PMON_METRIC_DECLARED_CAPACITY, declared, PMON_WHOLE);
-	pmon_add_metric(out, PMON_METRIC_UNDECLARED_CONNECTIONS, undeclared,
-					PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_DECLARED_CAPACITY, declared);
+	pmon_add_metric(out, PMON_METRIC_UNDECLARED_CONNECTIONS, undeclared);
 	pmon_add_metric(out, PMON_METRIC_HEADROOM,
-					pmon_ordinary_slots() - declared - undeclared, PMON_WHOLE);
+					pmon_ordinary_slots() - declared - undeclared);
 	pmon_add_metric(out, PMON_METRIC_OVERSUBSCRIBED,
-					declared > pmon_ordinary_slots(), PMON_WHOLE);
+					declared > pmon_ordinary_slots());
 }
 
 static void
@@ -560,7 +551,13 @@ put_pools(Metrics *metrics)
 	put_pool_family(metrics, PMON_METRIC_POOL_OVERFLOW);
 	put_pool_utilization(metrics);
 	if (metrics->shared != NULL)
-		put_recorded_pools(metrics);
+	{
+		metrics->pool_invalid = pmon_count_invalid(metrics->snapshot);
+		put_pool_family(metrics, PMON_METRIC_POOL_PEAK_CHECKED_OUT);
+		put_pool_family(metrics, PMON_METRIC_POOL_LAST_EXHAUSTED);
+		put_pool_family(metrics, PMON_METRIC_POOL_ENDED_CHECKED_OUT);
+		put_pool_family(metrics, PMON_METRIC_POOL_INVALID);
+	}
 	put_capacity(metrics);
 }
 
@@ -604,8 +601,10 @@ put_findings(Metrics *metrics)
 static void
 put_time(PmonExposition *out, PmonMetric metric, TimestampTz at)
 {
-	if (at != 0)
-		pmon_add_metric(out, metric, unix_time(at), PMON_MICROSECONDS);
+	if (at == 0)
+		return;
+	pmon_begin_family(out, metric);
+	pmon_add_sample(out, NULL, unix_time(at), PMON_MICROSECONDS);
 }
 
 static void
@@ -614,24 +613,20 @@ put_worker(Metrics *metrics)
 	PmonExposition *out = &metrics->exposition;
 	const PmonShared *shared = metrics->shared;
 
-	pmon_add_metric(out, PMON_METRIC_WORKER_UP, shared->worker_pid != 0, PMON_WHOLE);
-	pmon_add_metric(out, PMON_METRIC_SAMPLES, shared->samples, PMON_WHOLE);
-	pmon_add_metric(out, PMON_METRIC_MISSED_SAMPLES, shared->missed_samples,
-					PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_WORKER_UP, shared->worker_pid != 0);
+	pmon_add_metric(out, PMON_METRIC_SAMPLES, shared->samples);
+	pmon_add_metric(out, PMON_METRIC_MISSED_SAMPLES, shared->missed_samples);
 	put_time(out, PMON_METRIC_LAST_SAMPLE, shared->last_sample_at);
-	pmon_add_metric(out, PMON_METRIC_SAMPLE_DURATION,
-					shared->last_sample_duration, PMON_NANOSECONDS);
+	pmon_begin_family(out, PMON_METRIC_SAMPLE_DURATION);
+	pmon_add_sample(out, NULL, shared->last_sample_duration, PMON_NANOSECONDS);
 	put_time(out, PMON_METRIC_LAST_SAVE, shared->saved_at);
-	pmon_add_metric(out, PMON_METRIC_SAVE_FAILURES, shared->save_failures,
-					PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_SAVE_FAILURES, shared->save_failures);
 	put_time(out, PMON_METRIC_LAST_METRICS, shared->metrics_written_at);
-	pmon_add_metric(out, PMON_METRIC_METRICS_FAILURES, shared->metrics_failures,
-					PMON_WHOLE);
-	pmon_add_metric(out, PMON_METRIC_GROUPS, metrics->snapshot->ngroups, PMON_WHOLE);
-	pmon_add_metric(out, PMON_METRIC_MAX_GROUPS, shared->max_groups, PMON_WHOLE);
-	pmon_add_metric(out, PMON_METRIC_GROUPS_EVICTED, metrics->snapshot->groups_evicted,
-					PMON_WHOLE);
-	pmon_add_metric(out, PMON_METRIC_MEMORY, shared->memory_bytes, PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_METRICS_FAILURES, shared->metrics_failures);
+	pmon_add_metric(out, PMON_METRIC_GROUPS, metrics->snapshot->ngroups);
+	pmon_add_metric(out, PMON_METRIC_MAX_GROUPS, shared->max_groups);
+	pmon_add_metric(out, PMON_METRIC_GROUPS_EVICTED, metrics->snapshot->groups_evicted);
+	pmon_add_metric(out, PMON_METRIC_MEMORY, shared->memory_bytes);
 }
 
 const char *
@@ -641,7 +636,7 @@ pmon_make_metrics(PmonMetricsFormat format)
 	PmonExposition *out = &metrics->exposition;
 
 	pmon_begin_exposition(out, format);
-	pmon_add_metric(out, PMON_METRIC_PRELOADED, pmon != NULL, PMON_WHOLE);
+	pmon_add_metric(out, PMON_METRIC_PRELOADED, pmon != NULL);
 	put_server(metrics);
 	put_leak_suspects(metrics);
 	put_findings(metrics);
@@ -651,10 +646,8 @@ pmon_make_metrics(PmonMetricsFormat format)
 	{
 		put_recorded_server(metrics);
 		put_rejections(metrics);
-		pmon_add_metric(out, PMON_METRIC_CURRENT_INCIDENT,
-						pmon_current_incident(), PMON_WHOLE);
-		pmon_add_metric(out, PMON_METRIC_INCIDENTS, pmon_last_incident(),
-						PMON_WHOLE);
+		pmon_add_metric(out, PMON_METRIC_CURRENT_INCIDENT, pmon_current_incident());
+		pmon_add_metric(out, PMON_METRIC_INCIDENTS, pmon_last_incident());
 		put_worker(metrics);
 		pmon_put_held_connections(out, pmon_max_held_metrics);
 	}

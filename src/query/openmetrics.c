@@ -362,9 +362,8 @@ pmon_add_histogram(PmonExposition *exposition, const PmonLabels *labels,
 }
 
 void
-pmon_add_metric(PmonExposition *exposition, PmonMetric metric, int64 value,
-				int decimals)
+pmon_add_metric(PmonExposition *exposition, PmonMetric metric, int64 value)
 {
 	pmon_begin_family(exposition, metric);
-	pmon_add_sample(exposition, NULL, value, decimals);
+	pmon_add_sample(exposition, NULL, value, PMON_WHOLE);
 }

@@ -171,9 +171,8 @@ extern void pmon_add_histogram(PmonExposition *exposition,
 							   const PmonLabels *labels,
 							   const PmonHistogram *histogram, uint64 sum);
 
-/* A family with a single sample and no labels */
-extern void pmon_add_metric(PmonExposition *exposition, PmonMetric metric,
-							int64 value, int decimals);
+/* A family with a single sample, a whole number, and no labels */
+extern void pmon_add_metric(PmonExposition *exposition, PmonMetric metric, int64 value);
 
 /* Set the labels' next one. */
 extern void pmon_add_label(PmonLabels *labels, const char *name,

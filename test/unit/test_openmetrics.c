@@ -135,7 +135,7 @@ test_families(void)
 		   "pool_monitor_status{datname=\"a\\\"b\",status=\"green\"} 0\n",
 		   "after its other labels");
 
-	pmon_add_metric(&out, PMON_METRIC_WORKER_UP, 1, PMON_WHOLE);
+	pmon_add_metric(&out, PMON_METRIC_WORKER_UP, 1);
 	is_str(strrchr(out.text.data, '#'),
 		   "# HELP pool_monitor_worker_up Whether the background worker runs.\n"
 		   "pool_monitor_worker_up 1\n",
@@ -283,13 +283,14 @@ static void
 test_older_format(void)
 {
 	pmon_begin_exposition(&out, PMON_PROMETHEUS);
-	pmon_add_metric(&out, PMON_METRIC_SESSION_TIME, 1500000, PMON_MICROSECONDS);
+	pmon_begin_family(&out, PMON_METRIC_SESSION_TIME);
+	pmon_add_sample(&out, NULL, 1500000, PMON_MICROSECONDS);
 	is_str(written(),
 		   "# TYPE pool_monitor_session_seconds_total counter\n"
 		   "# HELP pool_monitor_session_seconds_total Time that sessions were connected.\n"
 		   "pool_monitor_session_seconds_total 1.500000\n",
 		   "in the older format a counter is called as its samples are, without a unit");
-	pmon_add_metric(&out, PMON_METRIC_WORKER_UP, 1, PMON_WHOLE);
+	pmon_add_metric(&out, PMON_METRIC_WORKER_UP, 1);
 	is_str(written(),
 		   "# TYPE pool_monitor_worker_up gauge\n"
 		   "# HELP pool_monitor_worker_up Whether the background worker runs.\n"
