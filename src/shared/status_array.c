@@ -87,17 +87,34 @@ pmon_is_my_slot(int slot)
 	return MyBEEntry != NULL && slot == PmonMySlot();
 }
 
+/* One reading of an entry, in as many attempts as it takes */
+typedef struct Reading
+{
+	volatile PgBackendStatus *entry;
+	int			attempts;
+	int			before;			/* the count of changes, as it began */
+} Reading;
+
 /*
- * Has the entry been read as of one instant?  Counts the attempts down, and
- * says yes when there is none left.
+ * To be asked before each attempt to read an entry: is there to be one?  Not any
+ * more when it has been read as of one instant, or often enough.
  */
 static inline bool
-read_is_complete(int before, int after, int *attempts)
+read_again(Reading *reading)
 {
-	if (pgstat_read_activity_complete(before, after) || --(*attempts) == 0)
-		return true;
-	pg_spin_delay();
-	return false;
+	if (reading->attempts > 0)
+	{
+		int			after;
+
+		pgstat_end_read_activity(reading->entry, after);
+		if (pgstat_read_activity_complete(reading->before, after) ||
+			reading->attempts == READ_ATTEMPTS)
+			return false;
+		pg_spin_delay();
+	}
+	reading->attempts++;
+	pgstat_begin_read_activity(reading->entry, reading->before);
+	return true;
 }
 
 int
@@ -180,15 +197,11 @@ bool
 pmon_read_session(int slot, PmonSession *session)
 {
 	volatile PgBackendStatus *entry = entry_at(slot);
-	int			attempts = READ_ATTEMPTS;
-	int			before;
-	int			after;
+	Reading		reading = {.entry = entry};
 	SockAddr	client_addr;
 
-	do
+	while (read_again(&reading))
 	{
-		pgstat_begin_read_activity(entry, before);
-
 		session->pid = entry->st_procpid;
 		if (session->pid <= 0)
 			return read_login(slot, session);
@@ -203,9 +216,7 @@ pmon_read_session(int slot, PmonSession *session)
 		session->query_id = (uint64) entry->st_query_id;
 		client_addr = unvolatize(PgBackendStatus *, entry)->st_clientaddr;
 		memcpy(session->application_name, entry->st_appname, NAMEDATALEN);
-
-		pgstat_end_read_activity(entry, after);
-	} while (!read_is_complete(before, after, &attempts));
+	}
 
 	session->slot = slot;
 	session->application_name[NAMEDATALEN - 1] = '\0';
@@ -228,14 +239,10 @@ bool
 pmon_read_idle_state(int slot, PmonIdleState *session)
 {
 	volatile PgBackendStatus *entry = entry_at(slot);
-	int			attempts = READ_ATTEMPTS;
-	int			before;
-	int			after;
+	Reading		reading = {.entry = entry};
 
-	do
+	while (read_again(&reading))
 	{
-		pgstat_begin_read_activity(entry, before);
-
 		session->pid = entry->st_procpid;
 		if (session->pid <= 0)
 			return false;
@@ -243,9 +250,7 @@ pmon_read_idle_state(int slot, PmonIdleState *session)
 		session->backend_start = entry->st_proc_start_timestamp;
 		session->state_change = entry->st_state_start_timestamp;
 		memcpy(session->application_name, entry->st_appname, NAMEDATALEN);
-
-		pgstat_end_read_activity(entry, after);
-	} while (!read_is_complete(before, after, &attempts));
+	}
 
 	session->application_name[NAMEDATALEN - 1] = '\0';
 	return true;
@@ -255,14 +260,10 @@ bool
 pmon_read_held_state(int slot, PmonHeldState *session)
 {
 	volatile PgBackendStatus *entry = entry_at(slot);
-	int			attempts = READ_ATTEMPTS;
-	int			before;
-	int			after;
+	Reading		reading = {.entry = entry};
 
-	do
+	while (read_again(&reading))
 	{
-		pgstat_begin_read_activity(entry, before);
-
 		session->pid = entry->st_procpid;
 		if (session->pid <= 0)
 			return false;
@@ -273,9 +274,7 @@ pmon_read_held_state(int slot, PmonHeldState *session)
 		session->xact_start = entry->st_xact_start_timestamp;
 		session->query_start = entry->st_activity_start_timestamp;
 		session->state_change = entry->st_state_start_timestamp;
-
-		pgstat_end_read_activity(entry, after);
-	} while (!read_is_complete(before, after, &attempts));
+	}
 
 	return true;
 }
@@ -318,15 +317,11 @@ pmon_read_query(int slot, int pid)
 	volatile PgBackendStatus *entry = entry_at(slot);
 	char	   *raw = palloc(pgstat_track_activity_query_size);
 	char	   *query;
-	int			attempts = READ_ATTEMPTS;
-	int			before;
-	int			after;
-	size_t		length;
+	Reading		reading = {.entry = entry};
+	size_t		length = 0;
 
-	do
+	while (read_again(&reading))
 	{
-		pgstat_begin_read_activity(entry, before);
-
 		if (entry->st_procpid != pid)
 		{
 			pfree(raw);
@@ -335,9 +330,7 @@ pmon_read_query(int slot, int pid)
 		/* what follows the text is not of interest, and is most of it */
 		length = strnlen(entry->st_activity_raw, pgstat_track_activity_query_size - 1);
 		memcpy(raw, entry->st_activity_raw, length);
-
-		pgstat_end_read_activity(entry, after);
-	} while (!read_is_complete(before, after, &attempts));
+	}
 
 	raw[length] = '\0';
 	query = pgstat_clip_activity(raw);
@@ -349,15 +342,11 @@ void
 pmon_copy_statement(int slot, int pid, char *copy, int size, uint64 *query_id)
 {
 	volatile PgBackendStatus *entry = entry_at(slot);
-	int			attempts = READ_ATTEMPTS;
-	int			before;
-	int			after;
+	Reading		reading = {.entry = entry};
 	bool		is_same;
 
-	do
+	while (read_again(&reading))
 	{
-		pgstat_begin_read_activity(entry, before);
-
 		is_same = entry->st_procpid == pid;
 		*query_id = is_same ? (uint64) entry->st_query_id : 0;
 		copy[0] = '\0';
@@ -369,9 +358,7 @@ pmon_copy_statement(int slot, int pid, char *copy, int size, uint64 *query_id)
 			memcpy(copy, entry->st_activity_raw, length);
 			copy[length] = '\0';
 		}
-
-		pgstat_end_read_activity(entry, after);
-	} while (!read_is_complete(before, after, &attempts));
+	}
 }
 
 int
@@ -380,16 +367,12 @@ pmon_copy_statement_ends(int slot, int pid, char *copy, int size, uint64 *query_
 	volatile PgBackendStatus *entry = entry_at(slot);
 	int			most = Min(pgstat_track_activity_query_size, MAX_STATEMENT_SEARCHED) - 1;
 	int			half = size / 2;
-	int			attempts = READ_ATTEMPTS;
-	int			before;
-	int			after;
-	int			length;
+	Reading		reading = {.entry = entry};
+	int			length = 0;
 
-	do
+	while (read_again(&reading))
 	{
 		const char *statement = entry->st_activity_raw;
-
-		pgstat_begin_read_activity(entry, before);
 
 		length = 0;
 		*query_id = 0;
@@ -405,9 +388,7 @@ pmon_copy_statement_ends(int slot, int pid, char *copy, int size, uint64 *query_
 			memcpy(copy, statement, half);
 			memcpy(copy + half, statement + length - half, half);
 		}
-
-		pgstat_end_read_activity(entry, after);
-	} while (!read_is_complete(before, after, &attempts));
+	}
 
 	return Min(length, size);
 }
