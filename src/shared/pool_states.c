@@ -24,6 +24,7 @@ pmon_request_pool_states(void)
 static PmonPoolState *
 find_state(const char *name)
 {
+	Assert(LWLockHeldByMe(PmonLock()));
 	for (int i = 0; i < PMON_MAX_POOLS; i++)
 	{
 		if (strcmp(pmon_pool_states[i].name, name) == 0)

@@ -383,6 +383,7 @@ is_news(const PmonRejectionKey *key, TimestampTz at)
 {
 	const char *name = limited_name(key);
 
+	Assert(LWLockHeldByMe(PmonLock()));
 	if (name == NULL)
 		return false;
 	for (int i = 0; i < PMON_MAX_REJECTIONS; i++)
