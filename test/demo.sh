@@ -27,13 +27,6 @@ demo=$PMON_WORK/demo
 
 title() { printf '\n==== %s\n' "$1"; }
 
-# screen EXPLANATION SQL: one screen, as psql prints it
-screen()
-{
-	title "$1"
-	printf '\n%s\n' "$2" | psql -X -e -q -P pager=off -P null=- -v ON_ERROR_STOP=1
-}
-
 # client ROLE DATABASE APPLICATION SQL: an application with one connection,
 # which it keeps as the SQL leaves it until the server stops
 client()
@@ -100,85 +93,7 @@ echo
 cat "$demo/checkout.log"
 figure() { sed -nE "/^pool.$1/ { n; s/ +//p }" "$demo/checkout.log"; }
 
-screen "One question: what is it?  The most likely cause comes first" \
-"\\pset format wrapped
-\\pset columns 110
-SELECT rank, severity, finding, subject, evidence, remedy, reference FROM pool_monitor_diagnosis() \\gx"
-
-screen "The server as a whole: slots are left, so max_connections is not the problem" \
-"SELECT status, max_connections AS max, connections, available,
-       round(utilization::numeric, 2) AS utilization, active, idle,
-       idle_in_transaction AS in_tx, checked_out, peak_connections AS peak
-  FROM pool_monitor_status;"
-
-screen "Every application: one has most of the connections, and the most open transactions" \
-"SELECT application_name, connections AS conns, active, idle, idle_in_transaction AS in_tx,
-       checked_out, date_trunc('milliseconds', longest_idle) AS longest_idle,
-       date_trunc('milliseconds', longest_transaction) AS longest_tx
-  FROM pool_monitor_applications
- ORDER BY connections DESC, application_name;"
-
-screen "The same by database, role and state, under the labels that postgres_exporter uses" \
-"SELECT datname, usename, application_name, state, connections AS conns,
-       date_trunc('milliseconds', longest_in_state) AS longest
-  FROM pool_monitor_connections
- ORDER BY connections DESC, application_name, state;"
-
-screen "Its sessions: these hold a transaction open, and this is the last that they did in it" \
-"SELECT pid, state, date_trunc('milliseconds', transaction_age) AS tx_age, leak_suspect,
-       left(query, 29) AS query
-  FROM pool_monitor_sessions
- WHERE application_name = 'checkout-service'
- ORDER BY transaction_age DESC NULLS LAST
- LIMIT 7;"
-
-screen "Databases: shop has a limit of its own; elsewhere the server's slots are the limit" \
-"SELECT datname, connections, checked_out, connection_limit, available,
-       round(utilization::numeric, 2) AS utilization
-  FROM pool_monitor_databases
- WHERE datname NOT LIKE 'template%'
- ORDER BY connections DESC, datname;"
-
-screen "Roles: a second instance of checkout-service would not fit into the limit of its role" \
-"SELECT usename, connections, checked_out, connection_limit, available,
-       round(utilization::numeric, 2) AS utilization
-  FROM pool_monitor_roles
- ORDER BY connections DESC, usename;"
-
-screen "The connections that nobody gives back, of all applications: the worst first" \
-"SELECT application_name, leak_suspect, date_trunc('milliseconds', transaction_age) AS tx_age,
-       blocks, pool, left(query, 12) AS query
-  FROM pool_monitor_leaks
- LIMIT 9;"
-
-screen "Each pool that the setting pool_monitor.pools declares, now and at its peak" \
-"SELECT pool, pool_size AS size, max_overflow AS more, capacity, total_connections AS conns,
-       checked_in, checked_out, checked_out_proven AS proven, overflow, status
-  FROM pool_monitor_pools;"
-
-title "The same beside SQLAlchemy: what it holds idle is proven by how its pool, as declared, opens connections"
-echo
-psql -X -P pager=off -v checkedout="$(figure checkedout)" -v overflow="$(figure overflow)" <<-'SQL'
-	SELECT figure, sqlalchemy, pool_monitor
-	  FROM pool_monitor_pools AS p,
-	       LATERAL (VALUES ('connections', 5 + :overflow, p.total_connections),
-	                       ('overflow', :overflow, p.overflow),
-	                       ('checked out', :checkedout, p.checked_out),
-	                       ('checked in', 5 + :overflow - :checkedout, p.checked_in))
-	         AS f (figure, sqlalchemy, pool_monitor)
-	 WHERE pool = 'checkout';
-SQL
-
-screen "A pool that is declared nowhere: what is beyond its size is checked out, at least" \
-"SELECT * FROM pool_monitor_pool_status(5, 10, 'checkout-service');"
-
-screen "All of it as one document, for a /health endpoint" \
-"\\pset format unaligned
-\\pset tuples_only
-SELECT jsonb_pretty(pool_monitor_health());"
-
-screen "And how the monitor itself is doing" \
-"SELECT * FROM pool_monitor_info \\gx"
+psql -X -e -q -v checkedout="$(figure checkedout)" -v overflow="$(figure overflow)" -f test/demo.sql
 
 if [ -n "${KEEP:-}" ]; then
 	title "The server and its applications go on.  Look around, and stop them when you are done:"
