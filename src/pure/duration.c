@@ -29,13 +29,6 @@ static const struct
 	{"us", 0.001},
 };
 
-/* As core's scanners define it; isspace() would ask the locale. */
-static bool
-is_blank(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* Do the characters from p on spell this unit, with only blanks after it? */
 static bool
 is_unit(const char *p, const char *name)
@@ -46,7 +39,7 @@ is_unit(const char *p, const char *name)
 		return false;
 	for (p += length; *p != '\0'; p++)
 	{
-		if (!is_blank(*p))
+		if (!pmon_is_blank(*p))
 			return false;
 	}
 	return true;
@@ -90,7 +83,7 @@ pmon_duration_parse(const char *str, int64 *milliseconds)
 	if (unit == str || isnan(number))
 		return PMON_DURATION_INVALID;
 
-	while (is_blank(*unit))
+	while (pmon_is_blank(*unit))
 		unit++;
 	if (!convert(number, *unit != '\0' ? unit : "ms", &result))
 		return PMON_DURATION_INVALID;

@@ -27,6 +27,13 @@ typedef enum PmonDurationResult
 	PMON_DURATION_ROUNDS_TO_ZERO	/* though it is above zero */
 } PmonDurationResult;
 
+/* A blank as core's scanners define it; isspace() would ask the locale. */
+static inline bool
+pmon_is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 /*
  * Read a duration into *milliseconds, which is set only if the result is
  * PMON_DURATION_OK.

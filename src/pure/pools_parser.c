@@ -145,17 +145,10 @@ refuse(PoolsParser *parser, const char *place, const char *hint,
  * Words
  */
 
-/* As core's scanners define it; isspace() would ask the locale. */
-static bool
-is_blank(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static void
 skip_blanks(PoolsParser *parser)
 {
-	while (is_blank(*parser->cursor))
+	while (pmon_is_blank(*parser->cursor))
 		parser->cursor++;
 }
 
@@ -166,7 +159,7 @@ at_end_of_word(PoolsParser *parser, const char *terminators)
 	char		c = *parser->cursor;
 
 	/* strchr() finds the terminating zero byte, too */
-	return is_blank(c) || strchr(terminators, c) != NULL;
+	return pmon_is_blank(c) || strchr(terminators, c) != NULL;
 }
 
 /* The most bytes of str, up to limit, that split no UTF-8 sequence. */
@@ -499,7 +492,7 @@ read_pair(PoolsParser *parser)
 					  "unexpected \":\" after \"%s\"", word.shown);
 	if (word.length == 0 && !word.quoted)
 		return refuse(parser, word.start,
-					  is_blank(*parser->cursor) ? equals_hint : NULL,
+					  pmon_is_blank(*parser->cursor) ? equals_hint : NULL,
 					  "no value after \"%s=\"", parser->key->name);
 
 	if (!set_value(parser, &word))
