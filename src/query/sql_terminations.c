@@ -139,22 +139,33 @@ may_end(Oid userid)
 		has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND);
 }
 
+/* The policy that is in force, with a copy of its pools, to be changed */
+static PmonPools *
+copy_policy(PmonIdlePolicy *policy)
+{
+	PmonPools  *pools = palloc(PMON_POOLS_SIZE(PMON_MAX_POOLS));
+
+	pmon_get_policy(policy, GetCurrentTimestamp());
+	memcpy(pools, policy->pools, PMON_POOLS_SIZE(policy->pools->npools));
+	policy->pools = pools;
+	return pools;
+}
+
 /*
  * The policy for an order: its age instead of the idle timeout, but what a
  * pool forbids or keeps holds here too.
  */
 static void
-get_order_policy(const Order *order, PmonIdlePolicy *policy, PmonPools *pools)
+get_order_policy(const Order *order, PmonIdlePolicy *policy)
 {
-	pmon_get_policy(policy, GetCurrentTimestamp());
-	memcpy(pools, policy->pools, PMON_POOLS_SIZE(policy->pools->npools));
+	PmonPools  *pools = copy_policy(policy);
+
 	for (int i = 0; i < pools->npools; i++)
 	{
 		if (pools->pools[i].idle_timeout != 0)
 			pools->pools[i].idle_timeout = order->idle_for;
 		pools->pools[i].max_lifetime = 0;
 	}
-	policy->pools = pools;
 	policy->idle_timeout = order->idle_for;
 	policy->idle_in_transaction_timeout = 0;
 	policy->max_lifetime = 0;
@@ -283,14 +294,12 @@ Datum
 pool_monitor_terminate_idle(PG_FUNCTION_ARGS)
 {
 	Call	   *call = palloc0(sizeof(Call));
-	PmonPools  *pools;
 
 	pmon_require_loaded();
 	get_order(fcinfo, &call->order);
 	InitMaterializedSRF(fcinfo, 0);
 
-	pools = palloc(PMON_POOLS_SIZE(PMON_MAX_POOLS));
-	get_order_policy(&call->order, &call->policy, pools);
+	get_order_policy(&call->order, &call->policy);
 	call->sessions = pmon_judge_live(pmon_read_live(false), &call->policy,
 									 &call->nsessions);
 	call->ends = palloc0(sizeof(PmonEnd) * Max(call->nsessions, 1));
@@ -305,10 +314,10 @@ pool_monitor_terminate_idle(PG_FUNCTION_ARGS)
  * what a session holds or has said exempts it.
  */
 static void
-get_pid_policy(PmonIdlePolicy *policy, PmonPools *pools)
+get_pid_policy(PmonIdlePolicy *policy)
 {
-	pmon_get_policy(policy, GetCurrentTimestamp());
-	memcpy(pools, policy->pools, PMON_POOLS_SIZE(policy->pools->npools));
+	PmonPools  *pools = copy_policy(policy);
+
 	for (int i = 0; i < pools->npools; i++)
 	{
 		pools->pools[i].idle_timeout = -1;
@@ -316,7 +325,6 @@ get_pid_policy(PmonIdlePolicy *policy, PmonPools *pools)
 		pools->pools[i].max_lifetime = -1;
 		pools->pools[i].keep_idle = 0;
 	}
-	policy->pools = pools;
 	policy->idle_timeout = policy->idle_in_transaction_timeout = 1;
 	policy->max_lifetime = 0;
 	policy->terminate_superusers = true;
@@ -381,19 +389,17 @@ Datum
 pool_monitor_terminate(PG_FUNCTION_ARGS)
 {
 	Call	   *call = palloc0(sizeof(Call));
-	PmonPools  *pools;
 	PmonTermination record;
 
 	pmon_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
 
-	pools = palloc(PMON_POOLS_SIZE(PMON_MAX_POOLS));
-	get_pid_policy(&call->policy, pools);
+	get_pid_policy(&call->policy);
 	call->force = PG_GETARG_BOOL(1);
 	call->sessions = pmon_judge_live(pmon_read_live(false), &call->policy,
 									 &call->nsessions);
 	if (!find_pid(call, PG_GETARG_INT32(0)) ||
-		!pmon_start_record(&record, &call->sessions[0], pools, call->policy.now))
+		!pmon_start_record(&record, &call->sessions[0], call->policy.pools, call->policy.now))
 	{
 		add_outcome(fcinfo, PMON_OUTCOME_FAILED, "there is no session with that process ID");
 		return (Datum) 0;

@@ -119,6 +119,21 @@ sort_roots(PmonMoment *moment)
 	moment->nroots = Min(moment->nroots, MAX_ROOTS);
 }
 
+static void
+add_root(PmonMoment *moment, int pid, const char *application_name, const char *usename,
+		 PmonUse use, double age, int blocks)
+{
+	PmonRootFacts *root = &moment->roots[moment->nroots++];
+
+	root->pid = pid;
+	memcpy(root->application_name, application_name, NAMEDATALEN);
+	snprintf(root->usename, NAMEDATALEN, "%s", usename);
+	root->use = use;
+	root->age = age;
+	root->blocks = blocks;
+	root->longest_wait = PMON_UNKNOWN;
+}
+
 /* Of what is active, no more is known by its state. */
 static PmonUse
 use_of_state(PmonState state)
@@ -210,22 +225,6 @@ add_session(PmonUseFacts *use, const PmonFacts *facts, PmonLive *live,
 	note_oldest(use, live, age, session->pid, session->userid, session->databaseid);
 }
 
-static void
-add_root(PmonMoment *moment, PmonLive *live, const PmonSession *session,
-		 PmonUse use, double age, int blocks)
-{
-	PmonRootFacts *root = &moment->roots[moment->nroots++];
-
-	root->pid = session->pid;
-	memcpy(root->application_name, session->application_name, NAMEDATALEN);
-	snprintf(root->usename, NAMEDATALEN, "%s",
-			 pmon_shown_name(pmon_live_role(live, session->userid), session->userid));
-	root->use = use;
-	root->age = age;
-	root->blocks = blocks;
-	root->longest_wait = PMON_UNKNOWN;
-}
-
 /* The longest statement, or login, that waits for each root */
 static void
 note_longest_waits(PmonMoment *moment, PmonLive *live, const PmonLockWaits *waits)
@@ -276,7 +275,9 @@ pmon_add_live_moment(PmonFacts *facts, PmonLive *live, const PmonLockWaits *wait
 							 pmon_live_pool(live, session), use),
 					facts, live, session, age);
 		if (blocking.blocks > 0 && blocking.blocked_by == PMON_BLOCKED_BY_NOBODY)
-			add_root(moment, live, session, use, age, blocking.blocks);
+			add_root(moment, session->pid, session->application_name,
+					 pmon_shown_name(pmon_live_role(live, session->userid), session->userid),
+					 use, age, blocking.blocks);
 	}
 	take_uses(moment, table);
 	sort_roots(moment);
@@ -319,7 +320,6 @@ add_holder(HTAB *table, PmonFacts *facts, PmonMoment *moment, PmonLive *live,
 	PmonUse		use = use_of_holder(holder, session);
 	double		age = age_of_holder(holders, holder);
 	PmonUseFacts *sum = find_use(table, holder->application_name, -1, use);
-	PmonRootFacts *root;
 
 	sum->sessions += holder->connections;
 	if (age >= pmon_settling_time(facts->leak_threshold))
@@ -330,17 +330,10 @@ add_holder(HTAB *table, PmonFacts *facts, PmonMoment *moment, PmonLive *live,
 	note_oldest(sum, live, age, session != NULL ? session->pid : PMON_UNKNOWN,
 				holder->userid, holder->databaseid);
 
-	if (session == NULL || session->blocks <= 0 ||
-		session->blocked_by != PMON_BLOCKED_BY_NOBODY)
-		return;
-	root = &moment->roots[moment->nroots++];
-	root->pid = session->pid;
-	memcpy(root->application_name, holder->application_name, NAMEDATALEN);
-	snprintf(root->usename, NAMEDATALEN, "%s", sum->usename);
-	root->use = use;
-	root->age = age;
-	root->blocks = session->blocks;
-	root->longest_wait = PMON_UNKNOWN;
+	if (session != NULL && session->blocks > 0 &&
+		session->blocked_by == PMON_BLOCKED_BY_NOBODY)
+		add_root(moment, session->pid, holder->application_name, sum->usename, use, age,
+				 session->blocks);
 }
 
 static void
