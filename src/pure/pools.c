@@ -100,8 +100,9 @@ pattern_holds(bool given, const char *pattern, const char *str)
 	return !given || (str != NULL && pmon_pattern_match(pattern, str));
 }
 
-bool
-pmon_pool_match(const PmonPool *pool, const PmonPoolSubject *subject)
+/* Do all conditions of the pool hold for the session? */
+static bool
+all_hold(const PmonPool *pool, const PmonPoolSubject *subject)
 {
 	return pattern_holds(pool->has_application, pool->application,
 						 subject->application_name) &&
@@ -115,7 +116,7 @@ pmon_pools_match(const PmonPools *pools, const PmonPoolSubject *subject)
 {
 	for (int i = 0; i < pools->npools; i++)
 	{
-		if (pmon_pool_match(&pools->pools[i], subject))
+		if (all_hold(&pools->pools[i], subject))
 			return i;
 	}
 

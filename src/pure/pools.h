@@ -113,10 +113,6 @@ extern int	pmon_utf8_length(const char *p);
  */
 extern bool pmon_pattern_match(const char *pattern, const char *str);
 
-/* Do all conditions of the pool hold for the session? */
-extern bool pmon_pool_match(const PmonPool *pool,
-							const PmonPoolSubject *subject);
-
 /*
  * The index of the first pool whose conditions all hold for the session, as in
  * pg_hba.conf, or -1.

@@ -70,8 +70,9 @@ pmon_count_argument(FunctionCallInfo fcinfo, int argument, const char *name,
 	return PG_GETARG_INT32(argument);
 }
 
-void
-pmon_require_finite(const Interval *interval, const char *name)
+/* Raise an error for an infinite interval, of which 17 and later know. */
+static void
+require_finite(const Interval *interval, const char *name)
 {
 	if (INTERVAL_NOT_FINITE(interval))
 		ereport(ERROR,
@@ -84,7 +85,7 @@ pmon_interval_argument(const Interval *interval, const char *name)
 {
 	int64		length;
 
-	pmon_require_finite(interval, name);
+	require_finite(interval, name);
 	if (interval->month != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -105,7 +106,7 @@ pmon_interval_argument(const Interval *interval, const char *name)
 double
 pmon_interval_seconds(const Interval *interval, const char *name)
 {
-	pmon_require_finite(interval, name);
+	require_finite(interval, name);
 	return interval->time / (double) USECS_PER_SEC +
 		((double) interval->day + (double) interval->month * DAYS_PER_MONTH) * SECS_PER_DAY;
 }

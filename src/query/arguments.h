@@ -43,9 +43,6 @@ extern void pmon_require_not_null(FunctionCallInfo fcinfo, int argument,
 extern int	pmon_count_argument(FunctionCallInfo fcinfo, int argument,
 								const char *name, int minimum);
 
-/* Raise an error for an infinite interval, of which 17 and later know. */
-extern void pmon_require_finite(const Interval *interval, const char *name);
-
 /* An interval in microseconds, which must be positive and have no months */
 extern int64 pmon_interval_argument(const Interval *interval, const char *name);
 

@@ -267,7 +267,7 @@ put_picture(const PmonReport *report, const Picture *picture)
 
 	pmon_html_markup(html,
 					 "<figure>\n<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"Chart of connections over time\">\n"
-					 "<svg class=\"chart\" viewBox=\"0 0 960 340\" role=\"img\" aria-labelledby=\"chart-title chart-text\">\n"
+					 "<svg class=\"chart\" viewBox=\"" PMON_CHART_BOX "\" role=\"img\" aria-labelledby=\"chart-title chart-text\">\n"
 					 "<title id=\"chart-title\">Connections over time by application</title>\n"
 					 "<desc id=\"chart-text\">");
 	put_description(report, picture);

@@ -73,9 +73,12 @@ limit_of(const PmonChart *chart)
 	return limit;
 }
 
-/* On a large server that is nearly empty, the line would flatten the rest. */
-bool
-pmon_svg_limit_is_above(const PmonChart *chart)
+/*
+ * Is the line of max_connections too far up to be drawn?  On a large server that is
+ * nearly empty, it would flatten the rest.
+ */
+static bool
+limit_is_above(const PmonChart *chart)
 {
 	return highest_of(chart) * 8 < limit_of(chart);
 }
@@ -88,7 +91,7 @@ scale_of(const PmonChart *chart)
 
 	scale.from = chart->periods[0].start;
 	scale.to = chart->periods[chart->nperiods - 1].end;
-	scale.top = pmon_svg_limit_is_above(chart) ? highest * 1.5 :
+	scale.top = limit_is_above(chart) ? highest * 1.5 :
 		Max(highest, limit_of(chart));
 	return scale;
 }
@@ -287,7 +290,7 @@ put_time_axis(StringInfo out, const Scale *scale)
 static void
 put_limit(StringInfo out, const PmonChart *chart, const Scale *scale)
 {
-	if (pmon_svg_limit_is_above(chart))
+	if (limit_is_above(chart))
 		appendStringInfo(out, "<text class=\"limit-label end\" x=\"%d\" y=\"%d\">max_connections is at %d, above this picture</text>\n",
 						 RIGHT, TOP - 4, limit_of(chart));
 	else

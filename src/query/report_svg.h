@@ -49,14 +49,10 @@ typedef struct PmonChart
 /*
  * The shapes of the chart of connections: layers, the highest number at once, the
  * line of max_connections, incidents, refused logins and both axes.  The caller
- * has opened the svg element, of PMON_CHART_WIDTH by PMON_CHART_HEIGHT.
+ * has opened the svg element, with that viewBox.
  */
-#define PMON_CHART_WIDTH	960
-#define PMON_CHART_HEIGHT	340
+#define PMON_CHART_BOX		"0 0 960 340"
 extern void pmon_svg_chart(PmonHtml *html, const PmonChart *chart);
-
-/* Is the line of max_connections too far up to be drawn? */
-extern bool pmon_svg_limit_is_above(const PmonChart *chart);
 
 /* One pool: of its capacity, what is checked out and checked in now, and the peak */
 #define PMON_BAR_WIDTH		960
