@@ -33,7 +33,6 @@
  *		usage_facts			how connections are, and were, used
  *		diagnosis_facts		all that a diagnosis is made from
  *		tags				tags of statements as SQL shows them
- *		sparkline			a line of blocks
  *		report_html			text and tables as HTML
  *		report_svg			charts
  *		report_style		the looks of the report

@@ -12,13 +12,14 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "query/arguments.h"
 #include "query/history_reader.h"
 #include "query/result_set.h"
-#include "query/sparkline.h"
 
 PG_FUNCTION_INFO_V1(pool_monitor_history);
 PG_FUNCTION_INFO_V1(pool_monitor_utilization);
@@ -129,6 +130,57 @@ figure_by_name(const char *name)
 			 errhint("Available metrics: connections, active, idle, idle_in_transaction, checked_out.")));
 }
 
+/* Blocks of a line in a chart */
+#define LEVELS	8
+
+/*
+ * One character for each of n values, from 0 to the largest of them; a blank
+ * where known[i] is false.  palloc'd, in the server's encoding: Unicode blocks
+ * where that and the client's are UTF-8, ASCII characters of growing weight
+ * elsewhere.
+ */
+static char *
+sparkline(const int *values, const bool *known, int n)
+{
+	/* U+2581 to U+2588, lower one eighth block to full block */
+	static const char *const blocks[LEVELS] = {
+		"\xE2\x96\x81", "\xE2\x96\x82", "\xE2\x96\x83", "\xE2\x96\x84",
+		"\xE2\x96\x85", "\xE2\x96\x86", "\xE2\x96\x87", "\xE2\x96\x88"
+	};
+	static const char *const ascii[LEVELS] = {
+		"_", ".", ":", "-", "=", "+", "*", "#"
+	};
+	int			client = pg_get_client_encoding();
+	const char *const *levels = GetDatabaseEncoding() == PG_UTF8 &&
+	(client == PG_UTF8 || client == PG_SQL_ASCII) ? blocks : ascii;
+	StringInfoData line;
+	int			largest = 0;
+
+	initStringInfo(&line);
+	for (int i = 0; i < n; i++)
+	{
+		if (known[i])
+			largest = Max(largest, values[i]);
+	}
+
+	for (int i = 0; i < n; i++)
+	{
+		int			level = 0;
+
+		if (!known[i])
+		{
+			appendStringInfoChar(&line, ' ');
+			continue;
+		}
+
+		/* the lowest one is for 0 alone */
+		if (values[i] > 0)
+			level = (int) (((int64) values[i] * (LEVELS - 1) + largest - 1) / largest);
+		appendStringInfoString(&line, levels[level]);
+	}
+	return line.data;
+}
+
 /* One application's line in the chart */
 static void
 add_chart_row(FunctionCallInfo fcinfo, const char *application_name,
@@ -151,7 +203,7 @@ add_chart_row(FunctionCallInfo fcinfo, const char *application_name,
 	pmon_put_int(&row, Max(minimum, 0));
 	pmon_put_estimate(&row, sum / Max(samples, 1));
 	pmon_put_int(&row, maximum);
-	pmon_put_text(&row, pmon_sparkline(maxima, sampled, width));
+	pmon_put_text(&row, sparkline(maxima, sampled, width));
 	pmon_add_row(fcinfo, &row);
 }
 

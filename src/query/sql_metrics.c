@@ -3,7 +3,7 @@
  * sql_metrics.c
  *	  SQL function that exposes all figures to Prometheus.
  *
- * The text is made by metrics_text.h, which metrics_writer.h writes to a file
+ * The text is made by metrics_text.h, which metrics_writer.c writes to a file
  * as well.
  *
  *-------------------------------------------------------------------------

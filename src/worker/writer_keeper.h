@@ -5,7 +5,7 @@
  *
  * Metrics are made by code that raises errors, looks into catalogs and runs
  * statements, which this worker may not.  A second background worker does that
- * (query/metrics_writer.h), and it is started by this one: so who asks for no file
+ * (query/metrics_writer.c), and it is started by this one: so who asks for no file
  * has no such process.  The library's own registration would be for all.
  *
  * A writer ends when the setting becomes empty, and with the server.  When it ends
