@@ -3,19 +3,11 @@
 # and every query of every panel on real servers.  There is no Grafana in
 # Debian, so its macros are expanded here as it does.
 set -uo pipefail
+. test/lib/tap.sh
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/grafana" && pwd)
 dashboards=$(cd "$here/../../../dashboards" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-# part LABEL COMMAND...: prints its tests, and whether it came to its end
-part()
-{
-	local label=$1
-
-	shift
-	if "$@"; then echo "ok - $label"; else echo "not ok - $label"; fi
-}
 
 validate()
 {

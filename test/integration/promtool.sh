@@ -2,25 +2,11 @@
 # Prometheus' own tool on our rules: they parse, they do what they should, and
 # the tests of them can fail.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../../dashboards" || exit
-n=0
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
+. test/lib/tap.sh
+cd dashboards || exit
 broken=$(mktemp -d)
 trap 'rm -rf "$broken"' EXIT
-
-# check LABEL COMMAND...: one test; the command's output is shown if it fails
-check()
-{
-	local label=$1 output
-
-	shift
-	n=$((n + 1))
-	if output=$("$@" 2>&1); then
-		echo "ok $n - $label"
-	else
-		echo "not ok $n - $label"
-		printf '%s\n' "$output" | sed 's/^/# /' >&2
-	fi
-}
 
 # fails_with EXPRESSION: the tests fail once sed has changed the rules so
 fails_with()

@@ -4,17 +4,9 @@
 # server of its own, since an incident lasts.
 set -uo pipefail
 . test/lib/server.sh
+. test/lib/tap.sh
 here=$PWD/test/integration/report
 work=$(mktemp -d "$PMON_WORK/report.XXXXXX")
-
-# part LABEL COMMAND...: prints its tests, and whether it came to its end
-part()
-{
-	local label=$1
-
-	shift
-	if "$@" 2>"$work/errors"; then echo "ok - $label"; else sed 's/^/# /' "$work/errors"; echo "not ok - $label"; fi
-}
 
 incident()
 {

@@ -5,22 +5,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 
 warnings="-Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wshadow=compatible-local"
-n=0
-
-# check LABEL COMMAND...: one test; the command's output is shown if it fails
-check()
-{
-	local label=$1 output
-
-	shift
-	n=$((n + 1))
-	if output=$("$@" 2>&1); then
-		echo "ok $n - $label"
-	else
-		echo "not ok $n - $label"
-		printf '%s\n' "$output" | tail -n 200 | sed 's/^/# /' >&2
-	fi
-}
+. test/lib/tap.sh
 
 builds()
 {
