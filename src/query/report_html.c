@@ -99,36 +99,19 @@ put_wide_character(PmonHtml *html, const char *text, int length)
 }
 
 static void
-put_ascii(PmonHtml *html, char c)
+put_ascii(PmonHtml *html, unsigned char c)
 {
-	switch (c)
-	{
-		case '&':
-			pmon_html_markup(html, "&amp;");
-			break;
-		case '<':
-			pmon_html_markup(html, "&lt;");
-			break;
-		case '>':
-			pmon_html_markup(html, "&gt;");
-			break;
-		case '"':
-			pmon_html_markup(html, "&#34;");
-			break;
-		case '\'':
-			pmon_html_markup(html, "&#39;");
-			break;
-		case '\n':
-		case '\r':
-		case '\t':
-			appendStringInfoChar(&html->out, ' ');
-			break;
-		default:
-			if ((unsigned char) c < ' ' || c == 0x7F)
-				pmon_html_markup(html, REPLACEMENT);
-			else
-				appendStringInfoChar(&html->out, c);
-	}
+	static const char *const escapes[128] = {
+		['&'] = "&amp;",['<'] = "&lt;",['>'] = "&gt;",['"'] = "&#34;",['\''] = "&#39;",
+		['\n'] = " ",['\r'] = " ",['\t'] = " "
+	};
+
+	if (escapes[c] != NULL)
+		pmon_html_markup(html, escapes[c]);
+	else if (c < ' ' || c == 0x7F)
+		pmon_html_markup(html, REPLACEMENT);
+	else
+		appendStringInfoChar(&html->out, c);
 }
 
 void
