@@ -83,6 +83,8 @@ typedef enum PmonAnswer
 	PMON_ANSWER_OTHER_ASKS		/* somebody else is asking it */
 } PmonAnswer;
 
+#define PMON_ANSWERS	(PMON_ANSWER_OTHER_ASKS + 1)
+
 /* The word: the state in the lowest bits, then whether it is open, the number */
 #define PMON_END_STATE		UINT64CONST(0x0F)
 #define PMON_END_OPEN		UINT64CONST(0x10)

@@ -21,41 +21,26 @@
 /* A request that is not answered within this time, in us, has failed */
 #define ANSWER_TIME		INT64CONST(5000000)
 
+/* Why a session was spared, by its answer */
+static const char *const spared_details[PMON_ANSWERS] = {
+	[PMON_ANSWER_SPARED_STATE] = "the session is busy, or has been",
+	[PMON_ANSWER_SPARED_EXEMPT] = "the session has become exempt",
+	[PMON_ANSWER_SPARED_INPUT] = "the client has sent its next message",
+	[PMON_ANSWER_SPARED_MESSAGE] = "the client is sending its next message",
+	[PMON_ANSWER_SPARED_EXITING] = "the session is ending, or has ended",
+	[PMON_ANSWER_SPARED_BUSY] = "the session could not be interrupted",
+	[PMON_ANSWER_OTHER_ASKS] = "somebody else is asking the session"
+};
+
 /* The outcome of a request by its answer, and why; NULL: nothing to say */
 static PmonOutcome
 outcome_of(PmonAnswer answer, const char **detail)
 {
-	*detail = NULL;
-	switch (answer)
-	{
-		case PMON_ANSWER_ACCEPTED:
-			return PMON_OUTCOME_TERMINATED;
-		case PMON_ANSWER_SPARED_STATE:
-			*detail = "the session is busy, or has been";
-			return PMON_OUTCOME_SPARED;
-		case PMON_ANSWER_SPARED_EXEMPT:
-			*detail = "the session has become exempt";
-			return PMON_OUTCOME_SPARED;
-		case PMON_ANSWER_SPARED_INPUT:
-			*detail = "the client has sent its next message";
-			return PMON_OUTCOME_SPARED;
-		case PMON_ANSWER_SPARED_MESSAGE:
-			*detail = "the client is sending its next message";
-			return PMON_OUTCOME_SPARED;
-		case PMON_ANSWER_SPARED_EXITING:
-			*detail = "the session is ending, or has ended";
-			return PMON_OUTCOME_SPARED;
-		case PMON_ANSWER_SPARED_BUSY:
-			*detail = "the session could not be interrupted";
-			return PMON_OUTCOME_SPARED;
-		case PMON_ANSWER_OTHER_ASKS:
-			*detail = "somebody else is asking the session";
-			return PMON_OUTCOME_SPARED;
-		case PMON_ANSWER_FREE:
-		case PMON_ANSWER_CLAIMED:
-		case PMON_ANSWER_REQUESTED:
-			break;
-	}
+	*detail = spared_details[answer];
+	if (*detail != NULL)
+		return PMON_OUTCOME_SPARED;
+	if (answer == PMON_ANSWER_ACCEPTED)
+		return PMON_OUTCOME_TERMINATED;
 	*detail = "the session did not answer";
 	return PMON_OUTCOME_FAILED;
 }

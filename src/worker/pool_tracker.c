@@ -251,18 +251,11 @@ log_ended(const PmonPool *pool)
 static void
 log_state(const PmonPool *pool, bool exhausted, int checked_out)
 {
-	long long	capacity = pmon_pool_capacity(pool);
-
-	if (exhausted)
-		ereport(LOG,
-				(errmsg("connection pool \"%s\" is exhausted", pool->name),
-				 errdetail("Checked out: %d; capacity: %lld.",
-						   checked_out, capacity)));
-	else
-		ereport(LOG,
-				(errmsg("connection pool \"%s\" is healthy again", pool->name),
-				 errdetail("Checked out: %d; capacity: %lld.",
-						   checked_out, capacity)));
+	ereport(LOG,
+			(exhausted ? errmsg("connection pool \"%s\" is exhausted", pool->name) :
+			 errmsg("connection pool \"%s\" is healthy again", pool->name),
+			 errdetail("Checked out: %d; capacity: %lld.", checked_out,
+					   (long long) pmon_pool_capacity(pool))));
 }
 
 void

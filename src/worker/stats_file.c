@@ -631,9 +631,9 @@ restore_incidents(const FileHeader *header, Reader *reader)
 
 /* Records that are too long for the ring, now that it is smaller, are lost. */
 static void
-restore_ring(PmonRing *ring, const char *data, uint64 size)
+restore_ring(PmonRing *ring, Reader *file, uint64 size)
 {
-	Reader		reader = {data, size};
+	Reader		reader = {take(file, size), size};
 
 	while (reader.left >= sizeof(PmonRecord))
 	{
@@ -669,12 +669,9 @@ restore_contents(const char *data, uint64 size)
 	terminations = take(&reader, sizeof(PmonTermination) * header->terminations);
 	for (int i = 0; i < header->terminations; i++)
 		pmon_restore_termination(&terminations[i]);
-	restore_ring(pmon_sample_ring, take(&reader, header->sample_bytes),
-				 header->sample_bytes);
-	restore_ring(pmon_minute_ring, take(&reader, header->minute_bytes),
-				 header->minute_bytes);
-	restore_ring(pmon_hold_ring, take(&reader, header->hold_bytes),
-				 header->hold_bytes);
+	restore_ring(pmon_sample_ring, &reader, header->sample_bytes);
+	restore_ring(pmon_minute_ring, &reader, header->minute_bytes);
+	restore_ring(pmon_hold_ring, &reader, header->hold_bytes);
 }
 
 /* Keep a file that can not be used, under another name. */
