@@ -1,4 +1,4 @@
-# PoolMonitor.pm: what the TAP tests share, for any PostgreSQL from 14 on.
+# PoolMonitor.pm: what the TAP tests share, for any PostgreSQL from 15 on.
 #
 #   my $node = PoolMonitor::new_node('main', conf => "max_connections = 30\n");
 #   $node->start;
@@ -73,6 +73,25 @@ sub wait_until
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return ok($node->poll_query_until($dbname || 'postgres', $query), $label);
+}
+
+# set_and_reload(NODE, NAME => VALUE...)
+sub set_and_reload
+{
+	my ($node, %settings) = @_;
+
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $_ = '$settings{$_}'") foreach sort keys %settings;
+	$node->reload;
+	return;
+}
+
+# log_lines(NODE, OFFSET, PATTERN): how often that is in the log from there on
+sub log_lines
+{
+	my ($node, $log, $pattern) = @_;
+	my @lines = slurp_file($node->logfile, $log) =~ /$pattern/g;
+
+	return scalar @lines;
 }
 
 # session(NODE, %opts): opens a session and keeps it; see PoolMonitor::Session
@@ -164,6 +183,32 @@ sub query
 
 	$self->query_async($sql);
 	return $self->wait;
+}
+
+# holds(QUERY, LABEL): asks until QUERY says t, and makes that a test named LABEL;
+# unlike wait_until(), it opens no session
+sub holds
+{
+	my ($self, $query, $label) = @_;
+	my $deadline = time + 180;
+	my $answer;
+
+	while (($answer = $self->query($query) // 'nothing') ne 't' && time < $deadline)
+	{
+		$self->query('SELECT pg_sleep(0.01)');
+	}
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return Test::More::is($answer, 't', $label);
+}
+
+# samples(N, [LABEL]): waits for so many more
+sub samples
+{
+	my ($self, $n, $label) = @_;
+	my $until = $self->query('SELECT samples FROM pool_monitor_info') + $n;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return $self->holds("SELECT samples >= $until FROM pool_monitor_info", $label // "$n more samples are taken");
 }
 
 # query_async(SQL): sends and returns at once; wait() has the output

@@ -20,14 +20,6 @@ sub info
 	return $node->safe_psql('postgres', "SELECT $column FROM pool_monitor_info");
 }
 
-sub set_and_reload
-{
-	my ($name, $value) = @_;
-	$node->safe_psql('postgres', "ALTER SYSTEM SET $name = '$value'");
-	$node->reload;
-	return;
-}
-
 sub samples_go_on
 {
 	my ($label) = @_;
@@ -65,13 +57,13 @@ ok($node->wait_for_log(qr/logging memory contexts of PID $worker/, $log),
 	'the worker answers interrupts while it sleeps');
 
 # Reload
-set_and_reload('pool_monitor.sample_interval', '50ms');
+PoolMonitor::set_and_reload($node, 'pool_monitor.sample_interval', '50ms');
 samples_go_on('a reload from an hour to 50 ms takes effect at once');
 is(info('worker_pid'), $worker, 'in the same worker');
 ok(info('last_sample_duration > 0 AND last_sample_duration <= sample_duration_max') eq 't',
 	'the duration of samples is measured');
 
-set_and_reload('pool_monitor.sample_interval', '10ms');
+PoolMonitor::set_and_reload($node, 'pool_monitor.sample_interval', '10ms');
 samples_go_on('the shortest interval is taken');
 my ($ret, $stdout, $stderr) =
   $node->psql('postgres', "ALTER SYSTEM SET pool_monitor.sample_interval = '1ms'");
@@ -83,7 +75,7 @@ $node->wait_for_log(qr/parameter "pool_monitor.sample_interval"/, $log);
 samples_go_on('a value out of range in the configuration file leaves the old one in force');
 is( $node->safe_psql('postgres', 'SHOW pool_monitor.sample_interval'),
 	'10ms', 'and shown');
-set_and_reload('pool_monitor.sample_interval', '10ms');
+PoolMonitor::set_and_reload($node, 'pool_monitor.sample_interval', '10ms');
 
 $node->safe_psql('postgres', 'CREATE DATABASE one');
 $node->safe_psql('postgres', 'CREATE DATABASE two TEMPLATE one');

@@ -29,15 +29,6 @@ sub value
 	return $node->safe_psql('postgres', $query);
 }
 
-sub set_and_reload
-{
-	my %settings = @_;
-
-	$node->safe_psql('postgres', "ALTER SYSTEM SET pool_monitor.$_ = '$settings{$_}'") foreach sort keys %settings;
-	$node->reload;
-	return;
-}
-
 # Something of every kind, under names that the harness does not use
 sub work
 {
@@ -87,7 +78,7 @@ sub samples_until
 }
 
 # As long as somebody is there, the incident goes on, however slow the machine is
-set_and_reload(warning_threshold => 1);
+PoolMonitor::set_and_reload($node, 'pool_monitor.warning_threshold' => 1);
 my $keeper = PoolMonitor::Wire->new($node, user => 'joe', appname => 'keeper');
 value('SELECT pool_monitor_reset()');
 work();
@@ -134,7 +125,7 @@ is( value(q{
 	'0', 'of which nothing is shown');
 
 # Rejections after the last sample are in the history nevertheless
-set_and_reload(sample_interval => '1h');
+PoolMonitor::set_and_reload($node, 'pool_monitor.sample_interval' => '1h');
 $node->poll_query_until('postgres', 'SELECT last_sample_at < clock_timestamp() - interval $$200 ms$$ FROM pool_monitor_info')
   || die 'it samples on';
 PoolMonitor::Wire->new($node, silent => 1, user => 'nobody', appname => 'refused')->log_in foreach 1 .. 2;
@@ -145,7 +136,7 @@ is( value('SELECT sum(u.rejected) = (SELECT rejected FROM pool_monitor_status) F
 	't', 'the history knows of the logins refused after the last sample before the restart');
 
 # A crash of a session.  First, save_interval by reload
-set_and_reload(sample_interval => '50ms');
+PoolMonitor::set_and_reload($node, 'pool_monitor.sample_interval' => '50ms');
 $expected = figures();
 my $live = PoolMonitor::Wire->new($node, user => 'joe', appname => 'live');
 $live->query('SELECT pg_sleep(0.02)') foreach 1 .. 10;
@@ -153,7 +144,7 @@ my $live_figures = q{SELECT transactions, sessions, hold_time_p50 BETWEEN 18 AND
 	FROM pool_monitor_applications WHERE application_name = 'live'};
 is(value($live_figures), '10|1|t|t', 'a session has counted hold times');
 $now = value('SELECT clock_timestamp()');
-set_and_reload(save_interval => '1s');
+PoolMonitor::set_and_reload($node, 'pool_monitor.save_interval' => '1s');
 PoolMonitor::wait_until($node, "SELECT saved_at > '$now' FROM pool_monitor_info", 'save_interval takes effect by a reload');
 $now = value('SELECT clock_timestamp()');
 PoolMonitor::wait_until($node, "SELECT saved_at > '$now' FROM pool_monitor_info", 'it saves again and again');
@@ -193,7 +184,7 @@ is(value("SELECT restored_from >= '$now' FROM pool_monitor_info"), 't', 'from th
 # An immediate stop
 $now = value('SELECT clock_timestamp()');
 PoolMonitor::wait_until($node, "SELECT saved_at > '$now' FROM pool_monitor_info", 'it saves on');
-set_and_reload(save_interval => '1h');
+PoolMonitor::set_and_reload($node, 'pool_monitor.save_interval' => '1h');
 my $before = value('SELECT saved_at FROM pool_monitor_info');
 $node->stop('immediate');
 $node->start;
@@ -217,7 +208,7 @@ is(value('SELECT s.stats_reset < i.started_at FROM pool_monitor_status s, pool_m
 
 # Without saving
 work();
-set_and_reload(save => 'off', save_interval => '1s');
+PoolMonitor::set_and_reload($node, 'pool_monitor.save' => 'off', 'pool_monitor.save_interval' => '1s');
 $before = value('SELECT saved_at FROM pool_monitor_info');
 $samples = value('SELECT samples FROM pool_monitor_info');
 PoolMonitor::wait_until($node, "SELECT samples > $samples + 40 FROM pool_monitor_info", 'it samples for longer than save_interval');
@@ -228,7 +219,7 @@ is( value("SELECT (SELECT count(*) FROM pool_monitor_applications WHERE applicat
 		+ (SELECT count(*) FROM pool_monitor_incidents) + (SELECT count(*) FROM pool_monitor_rejections)"),
 	'0', 'nothing is kept over a restart');
 is(value('SELECT restored_from IS NULL AND saved_at IS NULL FROM pool_monitor_info'), 't', 'nothing was restored');
-set_and_reload(save => 'on');
+PoolMonitor::set_and_reload($node, 'pool_monitor.save' => 'on');
 PoolMonitor::wait_until($node, 'SELECT saved_at IS NOT NULL FROM pool_monitor_info', 'saving can be turned on by a reload');
 ok(-s $file, 'the file is there');
 

@@ -104,38 +104,20 @@ $node->start;
 is(value($known), '1|1|1|1', 'the good file is still good');
 ok(!-e "$file.bad", 'and is not put aside');
 
-# Saving that does not work
-sub reload_with
-{
-	my ($name, $value) = @_;
-
-	value("ALTER SYSTEM SET pool_monitor.$name = '$value'");
-	$node->reload;
-	return;
-}
-
-sub log_lines
-{
-	my ($log, $pattern) = @_;
-	my @lines = slurp_file($node->logfile, $log) =~ /$pattern/g;
-
-	return scalar @lines;
-}
-
-reload_with(save_interval => '1s');
+PoolMonitor::set_and_reload($node, 'pool_monitor.save_interval' => '1s');
 PoolMonitor::wait_until($node, 'SELECT saved_at > started_at FROM pool_monitor_info', 'the worker saves');
 my $log = -s $node->logfile;
 mkdir "$file.tmp";
 PoolMonitor::wait_until($node, 'SELECT save_failures >= 3 FROM pool_monitor_info', 'failures to save are counted');
 my $saved_at = value('SELECT saved_at FROM pool_monitor_info');
-is(log_lines($log, qr/WARNING:  could not save statistics to file .*: Is a directory/), 1, 'one WARNING says why');
+is(PoolMonitor::log_lines($node, $log, qr/WARNING:  could not save statistics to file .*: Is a directory/), 1, 'one WARNING says why');
 my $samples = value('SELECT samples FROM pool_monitor_info');
 PoolMonitor::wait_until($node, "SELECT samples > $samples FROM pool_monitor_info", 'it samples on');
 is(value($known), '1|1|1|1', 'the figures in memory are there');
 rmdir "$file.tmp";
 PoolMonitor::wait_until($node, "SELECT saved_at > '$saved_at' FROM pool_monitor_info", 'it saves when it can again');
-is(log_lines($log, qr/LOG:  statistics are saved to file .* again/), 1, 'the log says so');
-is(log_lines($log, qr/WARNING/), 1, 'there was no other WARNING');
+is(PoolMonitor::log_lines($node, $log, qr/LOG:  statistics are saved to file .* again/), 1, 'the log says so');
+is(PoolMonitor::log_lines($node, $log, qr/WARNING/), 1, 'there was no other WARNING');
 
 # A full disk: a device that is
 my $failures = value('SELECT save_failures FROM pool_monitor_info');
@@ -145,9 +127,9 @@ PoolMonitor::wait_until($node, "SELECT save_failures > $failures FROM pool_monit
 $saved_at = value('SELECT saved_at FROM pool_monitor_info');
 PoolMonitor::wait_until($node, "SELECT saved_at > '$saved_at' FROM pool_monitor_info",
 	'and works when there is space again');
-is(log_lines($log, qr/WARNING:  could not save statistics to file .*: No space left on device/), 1,
+is(PoolMonitor::log_lines($node, $log, qr/WARNING:  could not save statistics to file .*: No space left on device/), 1,
 	'one WARNING says why');
-is(log_lines($log, qr/LOG:  statistics are saved to file .* again/), 1, 'one line says that it works again');
+is(PoolMonitor::log_lines($node, $log, qr/LOG:  statistics are saved to file .* again/), 1, 'one line says that it works again');
 
 # A folder that can not be written
 $failures = value('SELECT save_failures FROM pool_monitor_info');
@@ -155,7 +137,7 @@ $log = -s $node->logfile;
 my $size = -s $file;
 chmod 0500, $folder;
 PoolMonitor::wait_until($node, "SELECT save_failures >= $failures + 2 FROM pool_monitor_info", 'saving fails in a folder that can not be written');
-is(log_lines($log, qr/WARNING:  could not save statistics to file .*: Permission denied/), 1, 'one WARNING says why');
+is(PoolMonitor::log_lines($node, $log, qr/WARNING:  could not save statistics to file .*: Permission denied/), 1, 'one WARNING says why');
 ok(-s $file, 'the last good file is still there');
 $node->stop('immediate');
 chmod 0700, $folder;
@@ -163,7 +145,7 @@ $node->start;
 is(value($known), '1|1|1|1', 'and good');
 
 # Other sizes
-reload_with(save_interval => '1h');
+PoolMonitor::set_and_reload($node, 'pool_monitor.save_interval' => '1h');
 work(map { "app $_" } 1 .. 30);
 my $all = value('SELECT sum(samples) FROM pool_monitor_utilization(NULL, NULL)');
 sub restart_with
@@ -173,7 +155,7 @@ sub restart_with
 	value("ALTER SYSTEM SET pool_monitor.$name = '$value'");
 	$log = -s $node->logfile;
 	$node->restart;
-	is(log_lines($log, qr/WARNING/), 0, "restarted with $name = $value, without a WARNING");
+	is(PoolMonitor::log_lines($node, $log, qr/WARNING/), 0, "restarted with $name = $value, without a WARNING");
 	return;
 }
 

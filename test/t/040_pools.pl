@@ -43,25 +43,13 @@ sub value
 	return $result;
 }
 
-sub wait_here
-{
-	my ($sql, $label) = @_;
-
-	foreach (1 .. 3000)
-	{
-		return pass($label) if value($sql) eq 't';
-		value('SELECT pg_sleep(0.01)');
-	}
-	return fail($label);
-}
-
 sub reload_and_see
 {
 	my ($name, $setting) = @_;
 
 	value("ALTER SYSTEM SET $name = '$setting'");
 	$node->reload;
-	return wait_here("SELECT current_setting('$name') = '$setting'", "$name = $setting is in force");
+	return $observer->holds("SELECT current_setting('$name') = '$setting'", "$name = $setting is in force");
 }
 
 sub declare
@@ -117,7 +105,7 @@ sub close_sessions
 	my $pids = join ', ', map { $_->pid } @$closing;
 
 	$_->quit foreach @$closing;
-	wait_here("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid IN ($pids)", "the sessions of \"$appname\" have left");
+	$observer->holds("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid IN ($pids)", "the sessions of \"$appname\" have left");
 	return;
 }
 
@@ -132,7 +120,7 @@ $sessions{'api-orders'}[0]->query('BEGIN');
 
 reload_and_see('pool_monitor.sample_interval', '1h');
 # the worker may have been about to take one
-wait_here("SELECT clock_timestamp() - last_sample_at > '3 s' FROM pool_monitor_info", 'no more samples are taken');
+$observer->holds("SELECT clock_timestamp() - last_sample_at > '3 s' FROM pool_monitor_info", 'no more samples are taken');
 reload_and_see('pool_monitor.pools', 'api: application=api-* size=1 overflow=4; web: user=joe database=sh?p size=2 instances=2');
 is(pool('api', 'total_connections, checked_in, checked_out, overflow, status'), '2|1|1|1|overflow',
 	'sessions that run are matched: by application');
@@ -142,9 +130,9 @@ is(value("SELECT count(*) FROM pool_monitor_pools WHERE peak_checked_out IS NULL
 my $samples = value('SELECT samples_taken()');
 value("ALTER SYSTEM SET pool_monitor.sample_interval = '50ms'");
 $node->reload;
-wait_here("SELECT samples_taken() >= $samples + 1", 'a sample is taken');
+$observer->holds("SELECT samples_taken() >= $samples + 1", 'a sample is taken');
 # the pools follow the sample's count within that sample
-wait_here("SELECT count(*) = 2 FROM pool_monitor_pools WHERE peak_checked_out IS NOT NULL", 'it is by the pools of the reload');
+$observer->holds("SELECT count(*) = 2 FROM pool_monitor_pools WHERE peak_checked_out IS NOT NULL", 'it is by the pools of the reload');
 is(pool('api', 'peak_checked_out'), '1', 'sampled with their sessions');
 views_agree('after the first declaration');
 
@@ -166,13 +154,13 @@ $sessions{web}[0]->query('SELECT 1');
 is(value('SELECT pool, total_connections FROM pool_monitor_pools'), "api|3\nrest|3", 'a session that changes its name changes its pool');
 $sessions{web}[0]->query('BEGIN');
 $sessions{'api-orders'}[1]->query('BEGIN');
-wait_here("SELECT peak_checked_out = 3 FROM pool_monitor_pools WHERE pool = 'api'", 'for the worker too: the peak has it');
+$observer->holds("SELECT peak_checked_out = 3 FROM pool_monitor_pools WHERE pool = 'api'", 'for the worker too: the peak has it');
 $_->query('ROLLBACK') foreach (@{ $sessions{web} }, @{ $sessions{'api-orders'} });
 is(pool('api', 'checked_out, peak_checked_out'), '0|3', 'a peak stays');
 declare('other: application=other size=1; api: application=api-* size=5');
 is(pool('api', 'peak_checked_out'), '3', 'also when the pool is declared at another place');
 value('SELECT pool_monitor_reset()');
-wait_here("SELECT peak_checked_out = 0 FROM pool_monitor_pools WHERE pool = 'api'", 'until a reset');
+$observer->holds("SELECT peak_checked_out = 0 FROM pool_monitor_pools WHERE pool = 'api'", 'until a reset');
 
 # Words in quotes, and the empty application name
 open_sessions('celery worker; "x":1', 1);
@@ -200,7 +188,7 @@ is(value("SELECT pool, client_addr, total_connections FROM pool_monitor_pools"),
 	'sessions belong to a pool by where they come from');
 views_agree('by client');
 $_->query('BEGIN') foreach map { @{ $sessions{$_} } } qw(socket tcp4 tcp6);
-wait_here("SELECT bool_and(peak_checked_out = CASE pool WHEN 'rest' THEN peak_checked_out ELSE total_connections END) FROM pool_monitor_pools",
+$observer->holds("SELECT bool_and(peak_checked_out = CASE pool WHEN 'rest' THEN peak_checked_out ELSE total_connections END) FROM pool_monitor_pools",
 	'the worker finds the same');
 declare('loop: client=127.0.0.1/32 size=5; far: client=127.0.0.2 size=5');
 is(value("SELECT pool, total_connections FROM pool_monitor_pools"), 'loop|' . ($has_ipv6 ? 2 : 3) . "\nfar|0", 'an address is one client');
@@ -263,12 +251,12 @@ is(pool('api', 'invalid'), '0', 'no session has ended badly');
 open_sessions('api', 1);
 pop(@{ $sessions{api} })->quit;
 (pop @{ $sessions{api} })->kill9;
-wait_here("SELECT invalid = 1 FROM pool_monitor_pools WHERE pool = 'api'", 'a client that vanished makes one invalid');
+$observer->holds("SELECT invalid = 1 FROM pool_monitor_pools WHERE pool = 'api'", 'a client that vanished makes one invalid');
 value('SELECT pg_terminate_backend(' . $sessions{api}[-1]->pid . ')');
-wait_here("SELECT invalid = 2 FROM pool_monitor_pools WHERE pool = 'api'", 'and a session that was killed');
+$observer->holds("SELECT invalid = 2 FROM pool_monitor_pools WHERE pool = 'api'", 'and a session that was killed');
 pop(@{ $sessions{api} })->quit;
 $sessions{api}[-1]->query("SET idle_session_timeout = '1ms'");
-wait_here("SELECT invalid = 3 FROM pool_monitor_pools WHERE pool = 'api'", 'and a timeout');
+$observer->holds("SELECT invalid = 3 FROM pool_monitor_pools WHERE pool = 'api'", 'and a timeout');
 is(pool('others', 'invalid'), '0', 'not in another pool');
 is(value("SELECT invalid FROM pool_monitor_pool_status(5, 0, 'api')"), '3', 'pool_monitor_pool_status() knows the same');
 is(value("SELECT p -> 'invalid' FROM jsonb_array_elements(pool_monitor_health() -> 'pools') p WHERE p ->> 'pool' = 'api'"), '3', 'and health');
@@ -363,7 +351,7 @@ $sessions{renamed}[0]->query('BEGIN');
 is(pool('jim', 'total_connections, checked_out'), '1|1', 'a role that was renamed is known by its new name');
 open_sessions('renamed', 1, user => 'jim');
 $sessions{renamed}[1]->query('BEGIN');
-wait_here("SELECT peak_checked_out >= 1 FROM pool_monitor_pools WHERE pool = 'jim'", 'the worker knows it too, once it logs in');
+$observer->holds("SELECT peak_checked_out >= 1 FROM pool_monitor_pools WHERE pool = 'jim'", 'the worker knows it too, once it logs in');
 
 unlike(slurp_file($node->logfile), qr/TRAP|PANIC/, 'no assertion failed');
 $_->quit foreach map { @$_ } values %sessions;

@@ -24,25 +24,13 @@ SQL
 
 my $observer = PoolMonitor::session($node, appname => 'observer');
 
-sub wait_here
-{
-	my ($sql, $label) = @_;
-
-	foreach (1 .. 3000)
-	{
-		return pass($label) if $observer->query($sql) eq 't';
-		$observer->query('SELECT pg_sleep(0.01)');
-	}
-	return fail($label);
-}
-
 sub threshold
 {
 	my ($threshold) = @_;
 
 	$observer->query("ALTER SYSTEM SET pool_monitor.leak_threshold = '$threshold'");
 	$node->reload;
-	return wait_here("SELECT current_setting('pool_monitor.leak_threshold') = '$threshold'", "a session is a suspect after $threshold");
+	return $observer->holds("SELECT current_setting('pool_monitor.leak_threshold') = '$threshold'", "a session is a suspect after $threshold");
 }
 
 # The columns of a session, as it shows among the leaks
@@ -54,7 +42,7 @@ sub becomes
 	my $condition = defined $reason ? "= '$reason'" : 'IS NULL';
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return wait_here("SELECT leak_suspect $condition FROM pool_monitor_sessions WHERE application_name = '$appname'",
+	return $observer->holds("SELECT leak_suspect $condition FROM pool_monitor_sessions WHERE application_name = '$appname'",
 		"$appname " . (defined $reason ? "is a suspect: $reason" : 'is no suspect'));
 }
 
@@ -91,7 +79,7 @@ $busy->query('BEGIN');
 my @held = map { PoolMonitor::session($node, appname => $_) } ('held-1', 'held-2', 'kept-1', 'other');
 $_->query('SELECT 1') foreach @held;
 
-wait_here("SELECT bool_and(clock_timestamp() - query_start > '100ms') FROM pool_monitor_sessions WHERE application_name LIKE 'leak-%' HAVING count(*) = 6",
+$observer->holds("SELECT bool_and(clock_timestamp() - query_start > '100ms') FROM pool_monitor_sessions WHERE application_name LIKE 'leak-%' HAVING count(*) = 6",
 	'all of them hold their connections for a while');
 is($observer->query('SELECT count(*) FROM pool_monitor_leaks'), '0', 'below the threshold nobody is a suspect');
 threshold('100ms');
@@ -113,12 +101,12 @@ is(leak('leak-failed', 'state, query'), 'idle in transaction (aborted)|SELECT 1 
 my $megabyte = 1024 * 1024;
 my @slow = map { PoolMonitor::Wire->new($node, appname => "slow-$_") } ('sampled', 'seen');
 $_->send_query("SELECT repeat('x', 20 * $megabyte) UNION ALL SELECT pg_sleep(3600)::text") foreach @slow;
-wait_here("SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name LIKE 'slow-%' AND wait_event = 'ClientWrite'
+$observer->holds("SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name LIKE 'slow-%' AND wait_event = 'ClientWrite'
 	AND clock_timestamp() - query_start > '100ms'", 'two statements wait for their clients');
 my $samples = $observer->query('SELECT samples FROM pool_monitor_info');
-wait_here("SELECT samples > $samples + 1 FROM pool_monitor_info", 'they are sampled so');
+$observer->holds("SELECT samples > $samples + 1 FROM pool_monitor_info", 'they are sampled so');
 $slow[0]->skim(20 * $megabyte);
-wait_here("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE application_name = 'slow-sampled'", 'one goes on');
+$observer->holds("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE application_name = 'slow-sampled'", 'one goes on');
 is(leak('slow-sampled', 'leak_suspect, wait_event'), 'slow client|PgSleep', 'it is known to have waited for its client');
 my %reasons;
 foreach (1 .. 20)
@@ -126,7 +114,7 @@ foreach (1 .. 20)
 	$slow[1]->skim($megabyte);
 	$reasons{ leak('slow-seen', 'leak_suspect') }++;
 }
-wait_here("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE application_name = 'slow-seen'", 'the other one has been read to its end');
+$observer->holds("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE application_name = 'slow-seen'", 'the other one has been read to its end');
 $reasons{ leak('slow-seen', 'leak_suspect') }++;
 is(join(', ', sort keys %reasons), 'slow client', 'a client that makes progress has one reason all the time');
 $_->drop foreach @slow;
@@ -139,7 +127,7 @@ is($observer->query("SELECT checked_out FROM pool_monitor_sessions WHERE applica
 # It is the statement's age that counts, not the transaction's
 becomes('good-busy', 'idle in transaction');
 threshold('3s');
-wait_here("SELECT transaction_age > '3.1 s' FROM pool_monitor_sessions WHERE application_name = 'good-busy'", 'a transaction has been open for long');
+$observer->holds("SELECT transaction_age > '3.1 s' FROM pool_monitor_sessions WHERE application_name = 'good-busy'", 'a transaction has been open for long');
 my $seen = '';
 foreach (1 .. 100)
 {
@@ -157,11 +145,11 @@ becomes('leak-forgotten', 'idle in transaction');
 # A session that was idle for long has only just been checked out
 my $fast = PoolMonitor::Wire->new($node, appname => 'good-fastpath');
 $fast->query('SELECT 1');
-wait_here("SELECT clock_timestamp() - query_start > '3.1 s' FROM pool_monitor_sessions WHERE application_name = 'good-fastpath'",
+$observer->holds("SELECT clock_timestamp() - query_start > '3.1 s' FROM pool_monitor_sessions WHERE application_name = 'good-fastpath'",
 	'a session was idle for longer than the threshold');
 my $pg_sleep = $observer->query("SELECT 'pg_sleep(double precision)'::regprocedure::oid");
 $fast->send('F', pack('N n n n N a2 n', $pg_sleep, 1, 0, 1, 2, '60', 0));
-wait_here("SELECT state = 'fastpath function call' FROM pool_monitor_sessions WHERE application_name = 'good-fastpath'", 'it calls a function');
+$observer->holds("SELECT state = 'fastpath function call' FROM pool_monitor_sessions WHERE application_name = 'good-fastpath'", 'it calls a function');
 is($observer->query("SELECT leak_suspect FROM pool_monitor_sessions WHERE application_name = 'good-fastpath' AND state_age < '2.5 s'"),
 	'', 'and is no suspect from the first moment');
 becomes('good-fastpath', 'long transaction');
@@ -174,9 +162,9 @@ $observer->query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE a
 is(leak('leak-forgotten', 'blocks'), '0', 'a leak that nobody waits for blocks nobody');
 my @waiting = map { PoolMonitor::session($node, appname => "waiting-$_") } 1 .. 2;
 $_->query_async('UPDATE stock SET left_over = left_over - 1 WHERE item = 1') foreach @waiting;
-wait_here("SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", 'two sessions wait for locks');
-wait_here("SELECT blocks = 2 FROM pool_monitor_leaks WHERE application_name = 'leak-forgotten'", 'the leak blocks both of them');
-wait_here("SELECT sum(blocks) = 3 FROM pool_monitor_sessions", 'who blocks the second');
+$observer->holds("SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", 'two sessions wait for locks');
+$observer->holds("SELECT blocks = 2 FROM pool_monitor_leaks WHERE application_name = 'leak-forgotten'", 'the leak blocks both of them');
+$observer->holds("SELECT sum(blocks) = 3 FROM pool_monitor_sessions", 'who blocks the second');
 is($observer->query(<<'SQL'), 't', 'as core has it');
 WITH RECURSIVE waits AS (SELECT pid AS waiter, unnest(pg_blocking_pids(pid)) AS blocker FROM pg_stat_activity),
   behind AS (SELECT * FROM waits UNION SELECT b.waiter, w.blocker FROM behind b JOIN waits w ON w.waiter = b.blocker)
@@ -199,7 +187,7 @@ $observer->query('UPDATE stock SET left_over = 0 WHERE item = 2') foreach 1 .. 3
 $long->kill9;
 $result->drop;
 $observer->query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name IN ('leak-long', 'leak-result')");
-wait_here("SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name IN ('leak-long', 'leak-result')", 'two leaks are ended');
+$observer->holds("SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name IN ('leak-long', 'leak-result')", 'two leaks are ended');
 $observer->query('VACUUM (VERBOSE) stock');
 like($observer->stderr, qr/[1-9]\d* (?:dead row versions cannot be removed|are dead but not yet removable)/,
 	'VACUUM can not remove what the leak may still need to see');

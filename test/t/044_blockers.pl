@@ -24,25 +24,12 @@ SQL
 
 my $observer = PoolMonitor::session($node, appname => 'observer');
 
-sub wait_here
-{
-	my ($sql, $label) = @_;
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	foreach (1 .. 3000)
-	{
-		return pass($label) if $observer->query($sql) eq 't';
-		$observer->query('SELECT pg_sleep(0.01)');
-	}
-	return fail("$label: " . $observer->query($sql));
-}
-
 # So many processes wait for a lock.
 sub waiting
 {
 	my ($n) = @_;
 
-	return wait_here("SELECT count(DISTINCT pid) = $n FROM pg_locks WHERE NOT granted", "$n wait");
+	return $observer->holds("SELECT count(DISTINCT pid) = $n FROM pg_locks WHERE NOT granted", "$n wait");
 }
 
 # Sessions with these names, by name
@@ -53,7 +40,7 @@ sub end_all
 {
 	$observer->query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
 	$_->quit foreach @_;
-	return wait_here("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'", 'they are gone');
+	return $observer->holds("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'", 'they are gone');
 }
 
 # What a session shows: how many it blocks, and the name of its root
@@ -71,7 +58,7 @@ sub is_leak
 	my ($appname, $reason) = @_;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return wait_here("SELECT leak_suspect IS NOT DISTINCT FROM " . (defined $reason ? "'$reason'" : 'NULL') .
+	return $observer->holds("SELECT leak_suspect IS NOT DISTINCT FROM " . (defined $reason ? "'$reason'" : 'NULL') .
 		" FROM pool_monitor_sessions WHERE application_name = '$appname'",
 		"$appname: " . ($reason // 'no suspect'));
 }
@@ -81,7 +68,7 @@ sub is_leak
 sub as_core_has_it
 {
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return wait_here(<<'SQL', 'as follows from pg_blocking_pids()');
+	return $observer->holds(<<'SQL', 'as follows from pg_blocking_pids()');
 WITH RECURSIVE waits AS (SELECT pid AS waiter, unnest(pg_blocking_pids(pid)) AS blocker FROM pg_stat_activity),
   behind AS (SELECT * FROM waits UNION SELECT b.waiter, w.blocker FROM behind b JOIN waits w ON w.waiter = b.blocker)
 SELECT bool_and(blocks = (SELECT count(*) FROM behind b WHERE b.blocker = s.pid AND b.waiter <> s.pid)) FROM pool_monitor_sessions s
@@ -230,7 +217,7 @@ my ($failed) = sessions('failed');
 $failed->query('BEGIN; SELECT 1');
 my $started = $observer->query("SELECT xact_start FROM pool_monitor_sessions WHERE application_name = 'failed'");
 $failed->query('SELECT 1 / 0');
-wait_here("SELECT state = 'idle in transaction (aborted)' FROM pool_monitor_sessions WHERE application_name = 'failed'", 'a transaction fails');
+$observer->holds("SELECT state = 'idle in transaction (aborted)' FROM pool_monitor_sessions WHERE application_name = 'failed'", 'a transaction fails');
 is($observer->query("SELECT xact_start FROM pg_stat_activity WHERE application_name = 'failed'"), '', 'the server forgets when it began');
 is($observer->query("SELECT xact_start = '$started' AND transaction_age >= state_age FROM pool_monitor_sessions WHERE application_name = 'failed'"),
 	't', 'it has its age all the same');
@@ -255,7 +242,7 @@ foreach my $i (1 .. 46)
 		],
 		'<', \undef, '>', \$out, '2>', \$err, $observer->{timer});
 }
-wait_here("SELECT starting = 46 AND connections = 48 FROM pool_monitor_status", 'logins that hang are starting');
+$observer->holds("SELECT starting = 46 AND connections = 48 FROM pool_monitor_status", 'logins that hang are starting');
 waiting(46);
 is(blame('culprit'), '46 -', 'they wait for the culprit, although no session that is ready waits');
 is($observer->query(<<'SQL'), 'postgres|joe|46', 'they have their names');
@@ -269,7 +256,7 @@ foreach my $login (@logins)
 {
 	$login->finish;
 }
-wait_here("SELECT starting = 0 AND connections = 2 FROM pool_monitor_status", 'then they come in, and go');
+$observer->holds("SELECT starting = 0 AND connections = 2 FROM pool_monitor_status", 'then they come in, and go');
 end_all($culprit);
 
 done_testing();

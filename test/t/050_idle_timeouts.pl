@@ -37,31 +37,6 @@ sub configure
 	return;
 }
 
-# holds(QUERY, LABEL): polls until the observer says t, and makes that a test
-sub holds
-{
-	my ($query, $label) = @_;
-	my $deadline = time + ($PostgreSQL::Test::Utils::timeout_default || 180);
-	my $answer = '';
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	while (($answer = $observer->query($query)) ne 't' && time < $deadline)
-	{
-		$observer->query('SELECT pg_sleep(0.02)');
-	}
-	return is($answer, 't', $label);
-}
-
-# samples(N): waits until the worker has looked N times more
-sub samples
-{
-	my ($n) = @_;
-	my $until = $observer->query('SELECT samples FROM pool_monitor_info') + $n;
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return holds("SELECT samples >= $until FROM pool_monitor_info", "$n more samples are taken");
-}
-
 # client(APPNAME, ...)
 sub client
 {
@@ -77,7 +52,7 @@ sub idle_since
 	my ($client, $seconds, $label) = @_;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return holds("SELECT clock_timestamp() - state_change > '$seconds s' FROM pg_stat_activity WHERE pid = "
+	return $observer->holds("SELECT clock_timestamp() - state_change > '$seconds s' FROM pg_stat_activity WHERE pid = "
 		  . $client->pid, $label);
 }
 
@@ -86,7 +61,7 @@ sub records
 	my ($columns, $appname) = @_;
 
 	# a client sees its end before the worker has recorded it
-	holds("SELECT EXISTS (SELECT FROM pool_monitor_terminations WHERE application_name = '$appname')",
+	$observer->holds("SELECT EXISTS (SELECT FROM pool_monitor_terminations WHERE application_name = '$appname')",
 		"$appname is recorded")
 	  unless $columns =~ /^count/;
 	return $observer->query(
@@ -102,7 +77,7 @@ is($observer->query('SELECT count(*) FROM pool_monitor_terminations'),
 	'0', 'nothing is decided without a limit');
 configure(idle_timeout => '250ms');
 is($client->wait_end, '57P05', 'idle_timeout ends a session that was idle already when it was set');
-holds("SELECT terminated = 1 FROM pool_monitor_status", 'it is counted');
+$observer->holds("SELECT terminated = 1 FROM pool_monitor_status", 'it is counted');
 is( records('pid, datname, usename, client_addr, state, limit_applied, pool, reason, outcome, detail',
 		'long idle'),
 	$client->pid . '|shop|app||idle|00:00:00.25||idle|terminated|',
@@ -139,13 +114,13 @@ configure(max_lifetime => undef);
 $client = client('dry');
 idle_since($client, 0.1, 'a session has been idle for a while');
 configure(dry_run => 'on', idle_timeout => '50ms');
-holds("SELECT count(*) = 1 FROM pool_monitor_terminations WHERE application_name = 'dry'",
+$observer->holds("SELECT count(*) = 1 FROM pool_monitor_terminations WHERE application_name = 'dry'",
 	'a dry run records it');
 is(records('pid, reason, outcome, detail', 'dry'), $client->pid . '|idle|dry run|', 'as what it is');
-samples(5);
+$observer->samples(5);
 is(records('count(*)', 'dry'), '1', 'once in an idle period');
 ok(is_alive($client), 'and does not end it');
-holds("SELECT count(*) = 2 FROM pool_monitor_terminations WHERE application_name = 'dry'",
+$observer->holds("SELECT count(*) = 2 FROM pool_monitor_terminations WHERE application_name = 'dry'",
 	'once more in the next one');
 $pid = $client->pid;
 like(slurp_file($node->logfile), qr/LOG:  would terminate session with PID $pid/, 'the log says so, too');
@@ -153,9 +128,9 @@ is( $observer->query(
 		"SELECT terminated FROM pool_monitor_applications WHERE application_name = 'dry'"),
 	'0',
 	'nothing is counted');
-samples(5);
+$observer->samples(5);
 configure(dry_run => undef);
-holds('SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ' . $client->pid . ')',
+$observer->holds('SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ' . $client->pid . ')',
 	'when the dry run is over, it is ended, though it was idle all the time');
 $client->drop;
 configure(idle_timeout => undef);
@@ -179,7 +154,7 @@ is( $observer->query(
 	'pool_monitor_sessions tells what applies to whom');
 configure(idle_timeout => '100ms');
 is($in_pool{none}->wait_end, '57P05', 'outside of pools, the global limit applies');
-samples(3);
+$observer->samples(3);
 ok(is_alive($in_pool{long}), 'to no pool that has a longer one');
 ok(is_alive($in_pool{never}), 'or 0');
 configure(pools => 'slow: application=long');
@@ -203,7 +178,7 @@ my @pool = map { client('warm') } 1 .. 9;
 idle_since($pool[8], 0.1, 'nine sessions of a pool have been idle');
 configure(pools => 'warm: application=warm idle_timeout=50ms keep_idle=5');
 is($pool[$_]->wait_end, '57P05', 'one of the longest idle goes') foreach 0 .. 3;
-samples(10);
+$observer->samples(10);
 is( $observer->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'warm'"),
 	'5', 'keep_idle = 5 keeps five');
 is( $observer->query(
@@ -222,7 +197,7 @@ my @many = map { client('many') } 1 .. 6;
 idle_since($many[5], 0.1, 'six sessions have been idle');
 configure(max_terminations => 2, idle_timeout => '50ms');
 is($_->wait_end, '57P05', 'one of them ends') foreach @many;
-holds("SELECT count(*) = 6 FROM pool_monitor_terminations WHERE application_name = 'many'",
+$observer->holds("SELECT count(*) = 6 FROM pool_monitor_terminations WHERE application_name = 'many'",
 	'all are recorded');
 is( $observer->query(
 		"SELECT string_agg(n::text, ' ') FROM (SELECT count(*) AS n FROM pool_monitor_terminations"
@@ -238,7 +213,7 @@ configure(max_terminations => 0, idle_timeout => undef);
 idle_since($many[24], 0.1, '25 sessions have been idle');
 configure(idle_timeout => '50ms');
 $_->wait_end foreach @many;
-holds(
+$observer->holds(
 	"SELECT count(*) = 25 AND count(DISTINCT terminated_at) = 1 FROM pool_monitor_terminations WHERE application_name = 'all at once'",
 	'max_terminations = 0 ends all in one sample');
 configure(max_terminations => undef, idle_timeout => undef);
@@ -249,7 +224,7 @@ configure(max_terminations => undef, idle_timeout => undef);
 my $super = PoolMonitor::Wire->new($node, appname => 'super');
 configure(idle_timeout => '50ms');
 idle_since($super, 0.1, "a superuser's session has been idle");
-samples(5);
+$observer->samples(5);
 ok(is_alive($super), "a superuser's session is left alone");
 configure(pools => 'observer: application=observer idle_timeout=0', terminate_superusers => 'on');
 is($super->wait_end, '57P05', 'unless terminate_superusers is on');
@@ -263,19 +238,19 @@ configure(terminate_above => 100, max_terminations => 0, idle_timeout => '10ms')
 my @crowd = map { client('crowd') } 1 .. 79;
 is($observer->query('SELECT connections, utilization FROM pool_monitor_status'), '80|0.8', 'at 80%');
 configure(terminate_above => 90);
-samples(10);
+$observer->samples(10);
 is(records('count(*)', 'crowd'), '0', 'terminate_above = 90 ends none');
 my $promised = q{SELECT count(*), count(terminates_at), string_agg(DISTINCT exempt, ',') FROM pool_monitor_sessions WHERE application_name = 'crowd'};
 is($observer->query($promised), '79|0|waiting for terminate_above', 'and the view promises no end');
 configure(terminate_above => 100);
 push @crowd, map { client('crowd') } 1 .. 15;
 is($observer->query('SELECT connections, utilization FROM pool_monitor_status'), '95|0.95', 'at 95%');
-samples(5);
+$observer->samples(5);
 is(records('count(*)', 'crowd'), '0', 'not as long as they are below the percentage');
 configure(terminate_above => 90);
 is($crowd[$_]->wait_end, '57P05', 'one of the longest idle ends') foreach 0 .. 5;
-samples(10);
-holds("SELECT count(*) = 6 FROM pool_monitor_terminations WHERE application_name = 'crowd'", 'six are recorded');
+$observer->samples(10);
+$observer->holds("SELECT count(*) = 6 FROM pool_monitor_terminations WHERE application_name = 'crowd'", 'six are recorded');
 is( $observer->query('SELECT connections, utilization FROM pool_monitor_status'),
 	'89|0.89', 'just enough go to come below it');
 is( $observer->query(
@@ -284,7 +259,7 @@ is( $observer->query(
 	'the longest idle ones');
 my $one_more = client('crowd');
 is($crowd[6]->wait_end, '57P05', 'each one that comes costs the longest idle one its session');
-holds("SELECT count(*) = 7 FROM pool_monitor_terminations WHERE application_name = 'crowd'", 'which is recorded');
+$observer->holds("SELECT count(*) = 7 FROM pool_monitor_terminations WHERE application_name = 'crowd'", 'which is recorded');
 $one_more->quit;
 $_->drop foreach @crowd[ 7 .. 93 ];
 configure(terminate_above => undef, max_terminations => undef, idle_timeout => undef);
@@ -294,11 +269,11 @@ configure(terminate_above => undef, max_terminations => undef, idle_timeout => u
 #
 my $ended = $observer->query(
 	"SELECT count(*) FROM pool_monitor_terminations WHERE outcome = 'terminated'");
-holds("SELECT terminated = $ended FROM pool_monitor_status",
+$observer->holds("SELECT terminated = $ended FROM pool_monitor_status",
 	'the status counts as many as the record says');
-holds("SELECT sum(terminated) = $ended FROM pool_monitor_groups", 'so do the groups');
-holds("SELECT sum(terminated) = $ended FROM pool_monitor_applications", 'the applications');
-holds("SELECT sum(terminated) = $ended FROM pool_monitor_utilization(now() - interval '1 day')", 'and history');
+$observer->holds("SELECT sum(terminated) = $ended FROM pool_monitor_groups", 'so do the groups');
+$observer->holds("SELECT sum(terminated) = $ended FROM pool_monitor_applications", 'the applications');
+$observer->holds("SELECT sum(terminated) = $ended FROM pool_monitor_utilization(now() - interval '1 day')", 'and history');
 is( $observer->query(
 		"SELECT sum(sessions_fatal), sum(sessions_killed) FROM pool_monitor_groups WHERE usename = 'app'"),
 	'0|0',
@@ -309,7 +284,7 @@ is( $observer->query(
 	'no session was spared: they were all idle');
 
 configure(pools => 'invalid: application=long* size=5');
-holds('SELECT count(*) = 1 FROM pool_monitor_pools', 'a pool takes some of them');
+$observer->holds('SELECT count(*) = 1 FROM pool_monitor_pools', 'a pool takes some of them');
 is($observer->query('SELECT invalid FROM pool_monitor_pools'), '0', 'a session that was ended is not invalid');
 
 done_testing();

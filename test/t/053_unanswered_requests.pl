@@ -29,29 +29,6 @@ sub configure
 	return;
 }
 
-sub holds
-{
-	my ($query, $label) = @_;
-	my $deadline = time + 20;
-	my $answer = '';
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	while (($answer = $observer->query($query)) ne 't' && time < $deadline)
-	{
-		$observer->query('SELECT pg_sleep(0.02)');
-	}
-	return is($answer, 't', $label);
-}
-
-sub samples
-{
-	my ($n) = @_;
-	my $until = $observer->query('SELECT samples FROM pool_monitor_info') + $n;
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return holds("SELECT samples >= $until FROM pool_monitor_info", "$n more samples are taken");
-}
-
 sub client
 {
 	my ($appname, @opts) = @_;
@@ -93,7 +70,7 @@ my $client = client('stopped');
 kill 'STOP', $client->pid;
 my $start = time;
 configure(idle_timeout => '100ms');
-holds(
+$observer->holds(
 	"SELECT count(*) = 1 FROM pool_monitor_terminations WHERE application_name = 'stopped'",
 	'a session that does not answer is recorded');
 cmp_ok(time - $start, '>=', 4, 'after some seconds');
@@ -104,14 +81,14 @@ is( $observer->query(
 my $pid = $client->pid;
 like(slurp_file($node->logfile), qr/LOG:  could not terminate session with PID $pid\n/, 'the log says so, too');
 kill 'CONT', $client->pid;
-samples(10);
+$observer->samples(10);
 is($observer->query('SELECT ' . is_there($client)), 't', 'it is not killed when it goes on');
 is( $observer->query(
 		"SELECT count(*) FROM pool_monitor_terminations WHERE application_name = 'stopped'"),
 	'1', 'nor asked again in this idle period');
 ok($client->query('SELECT 1')->{ready}, 'it works');
 is($client->wait_end, '57P05', 'in its next idle period it is asked again');
-holds('SELECT terminated = 1 FROM pool_monitor_status', 'and ends');
+$observer->holds('SELECT terminated = 1 FROM pool_monitor_status', 'and ends');
 configure(idle_timeout => undef);
 
 #
@@ -122,17 +99,17 @@ configure(terminate_above => 100, idle_timeout => '10ms');
 my @crowd = map { client('crowd') } 1 .. 8;
 kill 'STOP', $crowd[0]->pid;
 configure(terminate_above => 90);
-holds(
+$observer->holds(
 	"SELECT count(*) = 1 FROM pool_monitor_terminations WHERE application_name = 'crowd' AND outcome = 'failed'",
 	'at 90%, the longest idle one does not answer');
-holds(
+$observer->holds(
 	"SELECT count(*) = 1 FROM pool_monitor_terminations WHERE application_name = 'crowd' AND outcome = 'terminated'",
 	'so the next one goes');
-holds("SELECT connections = 8 FROM pool_monitor_status", 'and utilization is below the percentage');
+$observer->holds("SELECT connections = 8 FROM pool_monitor_status", 'and utilization is below the percentage');
 kill 'CONT', $crowd[0]->pid;
 $_->drop foreach @crowd;
 configure(terminate_above => undef, idle_timeout => undef);
-holds("SELECT connections = 1 FROM pool_monitor_status", 'they are gone');
+$observer->holds("SELECT connections = 1 FROM pool_monitor_status", 'they are gone');
 
 #
 # A session whose handler another library has replaced
@@ -165,13 +142,13 @@ configure(
 	pools => 'observer: application=observer idle_timeout=0',
 	terminate_superusers => 'on',
 	idle_timeout => '100ms');
-holds(
+$observer->holds(
 	"SELECT count(*) = 1 FROM pool_monitor_terminations WHERE application_name = 'replaced'",
 	'a session whose signal handler was replaced');
 is( $observer->query(
 		"SELECT outcome, detail FROM pool_monitor_terminations WHERE application_name = 'replaced'"),
 	'failed|the session did not answer', 'fails to end');
-samples(10);
+$observer->samples(10);
 ok($client->query('SELECT 1')->{ready}, 'and is never ended in another way');
 configure(pools => undef, terminate_superusers => undef, idle_timeout => undef);
 $client->quit;
@@ -185,8 +162,8 @@ configure(idle_timeout => '100ms');
 ok(wait_for_signal($client), 'a session is asked');
 kill 'TERM', $client->pid;
 kill 'CONT', $client->pid;
-holds('SELECT NOT ' . is_there($client), 'it ends');
-holds("SELECT count(*) = 1 FROM pool_monitor_terminations WHERE application_name = 'killed'",
+$observer->holds('SELECT NOT ' . is_there($client), 'it ends');
+$observer->holds("SELECT count(*) = 1 FROM pool_monitor_terminations WHERE application_name = 'killed'",
 	'that is recorded');
 configure(idle_timeout => undef);
 
@@ -200,16 +177,16 @@ ok(wait_for_signal($client), 'a session is asked');
 configure(idle_timeout => '1h');
 my $worker = $observer->query('SELECT worker_pid FROM pool_monitor_info');
 $observer->query("SELECT pg_terminate_backend($worker)");
-holds("SELECT worker_pid NOT IN (0, $worker) FROM pool_monitor_info", 'another worker takes over');
+$observer->holds("SELECT worker_pid NOT IN (0, $worker) FROM pool_monitor_info", 'another worker takes over');
 kill 'CONT', $client->pid;
-samples(10);
+$observer->samples(10);
 is($observer->query('SELECT ' . is_there($client)), 't', 'the request is gone with the worker that made it');
 is( $observer->query(
 		"SELECT string_agg(concat_ws(' ', outcome, detail), ',') FROM pool_monitor_terminations WHERE application_name = 'worker gone'"),
 	'spared the request was withdrawn', 'and is recorded as withdrawn: nobody knows whether it would have been answered');
 configure(idle_timeout => '100ms');
-holds('SELECT NOT ' . is_there($client), 'the new worker ends the session');
-holds(
+$observer->holds('SELECT NOT ' . is_there($client), 'the new worker ends the session');
+$observer->holds(
 	"SELECT count(*) FILTER (WHERE outcome = 'terminated') = 1 FROM pool_monitor_terminations WHERE application_name = 'worker gone'",
 	'and that is recorded, too');
 configure(idle_timeout => undef);
@@ -222,7 +199,7 @@ $client = client('late');
 kill 'STOP', $client->pid;
 ok(wait_for_signal($client), 'a session is asked');
 configure(sample_interval => '1h');
-holds(
+$observer->holds(
 	"SELECT count(*) = 1 FROM pool_monitor_terminations WHERE application_name = 'late' AND outcome = 'failed'",
 	'a request fails in time whatever the sample interval');
 kill 'CONT', $client->pid;

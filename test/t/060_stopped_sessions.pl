@@ -45,30 +45,6 @@ sub stops
 	return like(slurp_file("/proc/$pid/stat"), qr/^\d+ \(.*\) T /, $label);
 }
 
-# holds(QUERY, LABEL): polls in the session that is there already
-sub holds
-{
-	my ($query, $label) = @_;
-	my $deadline = time + 180;
-	my $answer = '';
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	while (($answer = $observer->query($query) // 'nothing') ne 't' && time < $deadline)
-	{
-		$observer->query('SELECT pg_sleep(0.02)');
-	}
-	return is($answer, 't', $label);
-}
-
-sub samples
-{
-	my ($n, $label) = @_;
-	my $until = $observer->query('SELECT samples FROM pool_monitor_info') + $n;
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return holds("SELECT samples >= $until FROM pool_monitor_info", $label);
-}
-
 #
 # In mid-update
 #
@@ -99,14 +75,14 @@ is( $observer->query(q{
 		SELECT connections, active FROM pool_monitor_applications WHERE application_name = 'victim'}),
 	'1|1', 'it is counted');
 my $worker = $observer->query('SELECT worker_pid FROM pool_monitor_info');
-samples(20, 'samples go on');
+$observer->samples(20, 'samples go on');
 is( $observer->query(q{
 		SELECT connections_max, active_max FROM pool_monitor_history((SELECT last_sample_at FROM pool_monitor_info), 'infinity', '1 us')
 		 WHERE application_name = 'victim' ORDER BY period_start DESC LIMIT 1}),
 	'1|1', 'and have it');
-holds('SELECT last_sample_duration < 100 FROM pool_monitor_info', 'which are not held up by it');
+$observer->holds('SELECT last_sample_duration < 100 FROM pool_monitor_info', 'which are not held up by it');
 my $now = $observer->query('SELECT clock_timestamp()');
-holds("SELECT saved_at > '$now' FROM pool_monitor_info", 'saving goes on');
+$observer->holds("SELECT saved_at > '$now' FROM pool_monitor_info", 'saving goes on');
 
 # A policy goes on, and leaves it alone
 my @settings = qw(idle_timeout max_lifetime);
@@ -115,7 +91,7 @@ $observer->query("ALTER SYSTEM SET pool_monitor.$_ = '10ms'") foreach @settings;
 $observer->query('ALTER SYSTEM SET pool_monitor.terminate_superusers = on');
 $observer->query('SELECT pg_reload_conf()');
 is($idler->wait_end, '57P05', 'a policy ends another session');
-samples(5, 'and goes on');
+$observer->samples(5, 'and goes on');
 is( $observer->query("SELECT count(*) FROM pool_monitor_terminations WHERE pid = $pid"),
 	'0', 'but does not ask the one that is stopped');
 $observer->query("ALTER SYSTEM RESET pool_monitor.$_") foreach @settings, 'terminate_superusers';
@@ -124,7 +100,7 @@ is($observer->query('SELECT worker_pid FROM pool_monitor_info'), $worker, 'the w
 
 kill 'CONT', $pid;
 ok($victim->wait_ready->{ready}, 'it goes on');
-holds("SELECT state = 'idle' FROM pool_monitor_sessions WHERE pid = $pid", 'and shows as it is at once');
+$observer->holds("SELECT state = 'idle' FROM pool_monitor_sessions WHERE pid = $pid", 'and shows as it is at once');
 $observer->quit;
 TestModule::settles($node, 'when it has gone on');
 $victim->quit;
@@ -156,7 +132,7 @@ foreach my $lock (0 .. 2)
 		WHERE application_name = 'login' AND wait_event_type = 'LWLock' AND lower(wait_event) LIKE 'pool\_monitor%'};
 	if ($lock == 0)
 	{
-		holds($waits, 'a login waits for it');
+		$observer->holds($waits, 'a login waits for it');
 	}
 	else
 	{
@@ -165,7 +141,7 @@ foreach my $lock (0 .. 2)
 	kill 'CONT', $victim->pid;
 	is($victim->wait_ready->{ready}, 1, 'the session goes on');
 	is($login->wait_ready->{ready}, 1, 'so does the login') if $lock == 0;
-	samples(3, 'so does the sampler');
+	$observer->samples(3, 'so does the sampler');
 	is( $observer->query("SELECT sessions FROM pool_monitor_applications WHERE application_name = 'login'"),
 		$lock + 1, 'and counts are right');
 	$_->quit foreach ($victim, $bystander, $login, $observer);

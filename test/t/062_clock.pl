@@ -69,29 +69,6 @@ sub set_clock
 	return;
 }
 
-sub holds
-{
-	my ($query, $label) = @_;
-	my $deadline = time + 180;
-	my $answer = '';
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	while (($answer = $observer->query($query) // 'nothing') ne 't' && time < $deadline)
-	{
-		$observer->query('SELECT pg_sleep(0.02)');
-	}
-	return is($answer, 't', $label);
-}
-
-sub samples
-{
-	my ($n, $label) = @_;
-	my $until = $observer->query('SELECT samples FROM pool_monitor_info') + $n;
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return holds("SELECT samples >= $until FROM pool_monitor_info", $label);
-}
-
 # Nothing that lasted, or lasts, did so for a negative time
 sub nothing_negative
 {
@@ -120,7 +97,7 @@ sub nothing_negative
 # Sessions that a policy would end if they were as old as the clock says
 my @sleepers = map { PoolMonitor::Wire->new($node, user => 'joe', appname => 'sleeper') } 1 .. 6;
 $sleepers[$_]->query('BEGIN') foreach 0 .. 2;
-samples(5, 'there are samples');
+$observer->samples(5, 'there are samples');
 nothing_negative('nothing is negative before');
 my $worker = $observer->query('SELECT worker_pid FROM pool_monitor_info');
 my $missed = $observer->query('SELECT missed_samples FROM pool_monitor_info');
@@ -135,10 +112,10 @@ foreach my $hours (2, 0, -3, 5, -1000, 1000, 0)
 
 	# An incident is open while that happens
 	PoolMonitor::Wire::fill($node, user => 'joe', appname => 'refused');
-	holds('SELECT current_incident IS NOT NULL FROM pool_monitor_status', "$label: an incident goes on");
+	$observer->holds('SELECT current_incident IS NOT NULL FROM pool_monitor_status', "$label: an incident goes on");
 	set_clock($hours);
 	ok($node->wait_for_log(qr/LOG:  the system clock was set $direction by /, $log) > 0, 'that the clock was set is in the log');
-	samples(10, 'samples go on');
+	$observer->samples(10, 'samples go on');
 	nothing_negative('nothing is negative');
 	is( $observer->query(q{
 			SELECT abs(extract(epoch FROM clock_timestamp() - last_sample_at)) < 60 FROM pool_monitor_info}),
@@ -147,16 +124,16 @@ foreach my $hours (2, 0, -3, 5, -1000, 1000, 0)
 	is($observer->query(q{SELECT count(*) FROM pool_monitor_sessions WHERE terminates_at < clock_timestamp()}), '0', 'nor will be at once');
 	is($observer->query(q{SELECT count(*) FROM pool_monitor_terminate_idle('5 min', dry_run => false)}), '0', 'not by hand either');
 	is($_->query('SELECT 1')->{ready}, 1, 'a sleeper works') foreach @sleepers[ 0, 5 ];
-	samples(2, 'and samples go on');
+	$observer->samples(2, 'and samples go on');
 	nothing_negative('still nothing is negative');
 	is( $observer->query(q{
 			SELECT connections_max FROM pool_monitor_history(clock_timestamp() - interval '10 s', clock_timestamp() + interval '10 s', '100000 days')
 			 WHERE application_name = 'sleeper'}),
 		'6', 'the history has it');
 	my $now = $observer->query('SELECT clock_timestamp()');
-	holds("SELECT abs(extract(epoch FROM saved_at - '$now')) < 60 AND saved_at > '$now' FROM pool_monitor_info", 'it saves on');
+	$observer->holds("SELECT abs(extract(epoch FROM saved_at - '$now')) < 60 AND saved_at > '$now' FROM pool_monitor_info", 'it saves on');
 }
-holds('SELECT current_incident IS NULL FROM pool_monitor_status', 'the incident that started in what is the future now ends');
+$observer->holds('SELECT current_incident IS NULL FROM pool_monitor_status', 'the incident that started in what is the future now ends');
 nothing_negative('and did not last for a negative time');
 is($observer->query('SELECT worker_pid FROM pool_monitor_info'), $worker, 'the worker is the same');
 is( $observer->query("SELECT missed_samples - $missed < 100 * (extract(epoch FROM clock_timestamp()) - $began) FROM pool_monitor_info"),
@@ -173,10 +150,10 @@ $observer->query(q{ALTER SYSTEM SET pool_monitor.max_lifetime = 0});
 $observer->query(q{ALTER SYSTEM SET pool_monitor.idle_timeout = '1s'});
 $observer->query('SELECT pg_reload_conf()');
 is($sleepers[$_]->wait_end, '57P05', 'a session that is really idle is ended') foreach 3 .. 5;
-holds('SELECT count(*) = 3 FROM pool_monitor_terminations', 'that is recorded');
+$observer->holds('SELECT count(*) = 3 FROM pool_monitor_terminations', 'that is recorded');
 is($observer->query(q{SELECT count(*) FROM pool_monitor_terminations WHERE idle_for < '1 s'}), '0', 'none before its time');
 set_clock(2);
-samples(5, 'the clock is set forward once more');
+$observer->samples(5, 'the clock is set forward once more');
 is($sleepers[0]->query('ROLLBACK')->{ready}, 1, 'a session gets idle after that');
 is($sleepers[0]->wait_end, '57P05', 'and is ended in its time');
 nothing_negative('nothing is negative in the end');
@@ -189,7 +166,7 @@ $node->stop;
 set_clock(-2);
 start();
 $observer = PoolMonitor::session($node, appname => 'observer');
-samples(5, 'samples are taken when the server comes back in its own past');
+$observer->samples(5, 'samples are taken when the server comes back in its own past');
 is($observer->query(q{SELECT sessions FROM pool_monitor_applications WHERE application_name = 'sleeper'}), '6', 'counts are kept');
 cmp_ok($observer->query(q{SELECT sum(samples) FROM pool_monitor_utilization('-infinity', 'infinity')}), '>', $samples, 'history is kept');
 nothing_negative('nothing is negative there');

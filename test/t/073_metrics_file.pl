@@ -106,23 +106,6 @@ sub value
 	return $node->safe_psql('postgres', $sql);
 }
 
-sub reload_with
-{
-	my ($setting, $to) = @_;
-
-	value("ALTER SYSTEM SET pool_monitor.$setting = '$to'");
-	$node->reload;
-	return;
-}
-
-sub log_lines
-{
-	my ($log, $pattern) = @_;
-	my @lines = slurp_file($node->logfile, $log) =~ /$pattern/g;
-
-	return scalar @lines;
-}
-
 my $writers = q{FROM pg_stat_activity WHERE backend_type = 'pool_monitor metrics'};
 
 # Not asked for
@@ -139,7 +122,7 @@ foreach my $bad ("$folder/", '/', '.', "$folder/..", 'x' x 1020)
 my @api = map { PoolMonitor::session($node, appname => 'api') } 1 .. 2;
 my $odd = PoolMonitor::session($node, appname => "} 1\\n# EOF \"it's\" \\");
 $_->query('BEGIN') foreach @api;
-reload_with(metrics_file => $file);
+PoolMonitor::set_and_reload($node, 'pool_monitor.metrics_file' => $file);
 becomes('the file appears', sub { -e $file });
 my $series = read_file($file);
 is(sprintf('%04o', (stat $file)[2] & 07777), '0644', 'anybody may read it');
@@ -209,7 +192,7 @@ becomes('with a file', sub { -e $file });
 my $log = -s $node->logfile;
 value("SELECT pg_cancel_backend(pid) $writers");
 is_rewritten($file, 'there is nothing to cancel');
-is(log_lines($log, qr/canceling/), 0, 'and no error');
+is(PoolMonitor::log_lines($node, $log, qr/canceling/), 0, 'and no error');
 
 # Waits for a lock in its transaction
 my $locker = PoolMonitor::session($node, appname => 'locker');
@@ -221,22 +204,22 @@ is_rewritten($file, 'goes on after that');
 
 # Another file, or none
 my $other = "$folder/other.prom";
-reload_with(metrics_file => $other);
+PoolMonitor::set_and_reload($node, 'pool_monitor.metrics_file' => $other);
 becomes('another name takes effect by a reload', sub { -e $other });
 ok(!-e $file, 'the file before it is gone');
-reload_with(metrics_interval => '1h');
+PoolMonitor::set_and_reload($node, 'pool_monitor.metrics_interval' => '1h');
 is(value("SELECT count(*) $writers"), '1', 'the writer stays');
-reload_with(metrics_interval => '1s');
+PoolMonitor::set_and_reload($node, 'pool_monitor.metrics_interval' => '1s');
 is_rewritten($other, 'a shorter interval takes effect by a reload');
-reload_with(metrics_file => '');
+PoolMonitor::set_and_reload($node, 'pool_monitor.metrics_file' => '');
 PoolMonitor::wait_until($node, "SELECT count(*) = 0 $writers", 'without a name the process ends');
 becomes('and the file is gone', sub { !-e $other });
 is_deeply([ map { s!.*/!!r } glob "$folder/*" ], [], 'nothing is left');
 
 # A path from the data directory
-reload_with(metrics_file => 'metrics.prom');
+PoolMonitor::set_and_reload($node, 'pool_monitor.metrics_file' => 'metrics.prom');
 becomes('a relative path is one from the data directory', sub { -e $node->data_dir . '/metrics.prom' });
-reload_with(metrics_file => $file);
+PoolMonitor::set_and_reload($node, 'pool_monitor.metrics_file' => $file);
 becomes('and back', sub { -e $file && !-e $node->data_dir . '/metrics.prom' });
 
 # A folder that is missing, one that can not be written, a full disk, something in the way
@@ -246,7 +229,7 @@ my %trouble = (
 	'a folder that can not be written' => [ 'Permission denied', sub { chmod 0500, "$folder/sub" }, sub { chmod 0700, "$folder/sub" } ],
 	'a folder in its place' => [ 'Is a directory', sub { unlink "$folder/sub/a.prom" until mkdir "$folder/sub/a.prom" }, sub { rmdir "$folder/sub/a.prom" } ],
 	'a folder at the temporary name' => [ 'File exists', sub { mkdir "$folder/sub/a.prom.tmp" }, sub { rmdir "$folder/sub/a.prom.tmp" } ]);
-reload_with(metrics_file => "$folder/sub/a.prom");
+PoolMonitor::set_and_reload($node, 'pool_monitor.metrics_file' => "$folder/sub/a.prom");
 becomes('the file is elsewhere', sub { -e "$folder/sub/a.prom" });
 foreach my $what (sort keys %trouble)
 {
@@ -256,18 +239,18 @@ foreach my $what (sort keys %trouble)
 	$log = -s $node->logfile;
 	$break->();
 	PoolMonitor::wait_until($node, "SELECT metrics_failures >= $failures + 2 FROM pool_monitor_info", "$what: failures are counted");
-	is(log_lines($log, qr/WARNING:  could not write metrics to file "[^"]*a\.prom": $why/), 1, 'one WARNING says why');
-	is(log_lines($log, qr/WARNING/), 1, 'and no more than that');
+	is(PoolMonitor::log_lines($node, $log, qr/WARNING:  could not write metrics to file "[^"]*a\.prom": $why/), 1, 'one WARNING says why');
+	is(PoolMonitor::log_lines($node, $log, qr/WARNING/), 1, 'and no more than that');
 	$mend->();
 	becomes('it is written when it can be again', sub { -f "$folder/sub/a.prom" && !-e "$folder/sub/a.prom.tmp" });
 	is_rewritten("$folder/sub/a.prom", 'and on');
-	is(log_lines($log, qr/LOG:  metrics are written to file "[^"]*a\.prom" again/), 1, 'a line says so');
+	is(PoolMonitor::log_lines($node, $log, qr/LOG:  metrics are written to file "[^"]*a\.prom" again/), 1, 'a line says so');
 }
 like(slurp_file("$folder/sub/a.prom"), qr/^pool_monitor_metrics_failures_total [1-9]/m, 'the metrics count them, too');
 
 # A link that somebody has put there
 append_to_file("$folder/victim", 'precious');
-reload_with(metrics_file => $file);
+PoolMonitor::set_and_reload($node, 'pool_monitor.metrics_file' => $file);
 becomes('back again', sub { -e $file });
 foreach (1 .. 3)
 {
@@ -296,7 +279,7 @@ value('ALTER SYSTEM SET max_worker_processes = 2');
 $log = -s $node->logfile;
 $node->restart;
 PoolMonitor::wait_until($node, 'SELECT metrics_failures >= 2 FROM pool_monitor_info', 'without a place for it the failures are counted');
-is(log_lines($log, qr/WARNING:  no background worker could be started to write metrics/), 1, 'one WARNING says so');
+is(PoolMonitor::log_lines($node, $log, qr/WARNING:  no background worker could be started to write metrics/), 1, 'one WARNING says so');
 ok(!-e $file, 'and there is no file');
 value('ALTER SYSTEM RESET max_worker_processes');
 $node->restart;
@@ -351,7 +334,7 @@ if (value('SHOW server_version_num') >= 190000)
 }
 
 # Databases that can not be connected to
-reload_with(metrics_file => '');
+PoolMonitor::set_and_reload($node, 'pool_monitor.metrics_file' => '');
 PoolMonitor::wait_until($node, "SELECT count(*) = 0 $writers", 'the writer ends');
 $node->safe_psql('template1', 'ALTER DATABASE postgres ALLOW_CONNECTIONS false');
 $node->safe_psql('template1', q{ALTER SYSTEM SET pool_monitor.metrics_file = 'metrics.prom'});
@@ -369,7 +352,7 @@ $node->reload;
 becomes('nor is one that is not there', sub { -e $file });
 is_rewritten($file, 'the file is written without it');
 ok(scalar(grep { /^pool_monitor_connections\{datname="renamed"/ } keys %{ read_file($file) }), 'with all names');
-is(log_lines($log, qr/LOG:  metrics are written without a connection to database "postgres"/), 1, 'and the log says so once');
+is(PoolMonitor::log_lines($node, $log, qr/LOG:  metrics are written without a connection to database "postgres"/), 1, 'and the log says so once');
 
 # Shutdown
 my $start = time;
