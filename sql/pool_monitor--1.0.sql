@@ -236,29 +236,21 @@ COMMENT ON COLUMN pool_monitor_groups.hold_time_p95 IS 'hold time that 95% of th
 COMMENT ON COLUMN pool_monitor_groups.hold_time_p99 IS 'hold time that 99% of the transactions stay within, in milliseconds, within 6.25%';
 COMMENT ON COLUMN pool_monitor_groups.hold_time_max IS 'the longest hold time, in milliseconds, exact';
 
-CREATE FUNCTION pool_monitor_database_counts(
-    OUT databaseid oid,
+CREATE FUNCTION pool_monitor_databases(
+    OUT datname text,
     OUT connections integer,
-    OUT checked_out integer)
+    OUT checked_out integer,
+    OUT connection_limit integer,
+    OUT available integer,
+    OUT utilization double precision)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE ROWS 10;
-COMMENT ON FUNCTION pool_monitor_database_counts() IS
-'sessions now by the OID of their database';
+COMMENT ON FUNCTION pool_monitor_databases() IS
+'how near each database is to its connection limit: what the view pool_monitor_databases shows';
 
 CREATE VIEW pool_monitor_databases AS
-    SELECT coalesce(d.datname::text, c.databaseid::text) AS datname,
-           coalesce(c.connections, 0) AS connections,
-           coalesce(c.checked_out, 0) AS checked_out,
-           l.connection_limit,
-           greatest(least(l.connection_limit - coalesce(c.connections, 0), s.available), 0) AS available,
-           coalesce(c.connections, 0)::double precision
-           / greatest(least(l.connection_limit, s.max_connections - s.reserved_connections), 1)::double precision AS utilization
-      FROM pool_monitor_status() s
-     CROSS JOIN (pg_catalog.pg_database d
-                 FULL JOIN pool_monitor_database_counts() c ON c.databaseid = d.oid)
-     CROSS JOIN LATERAL (SELECT CASE WHEN d.datconnlimit >= 0 THEN d.datconnlimit END) AS l (connection_limit)
-     WHERE d.datallowconn OR c.connections > 0;
+    SELECT * FROM pool_monitor_databases();
 COMMENT ON VIEW pool_monitor_databases IS 'how near each database is to its connection limit';
 COMMENT ON COLUMN pool_monitor_databases.datname IS 'database, its OID if it was dropped';
 COMMENT ON COLUMN pool_monitor_databases.connections IS 'sessions now';
@@ -267,30 +259,21 @@ COMMENT ON COLUMN pool_monitor_databases.connection_limit IS 'the database''s CO
 COMMENT ON COLUMN pool_monitor_databases.available IS 'sessions that ordinary roles can still open: what is left of the limit, and no more than the server has';
 COMMENT ON COLUMN pool_monitor_databases.utilization IS 'connections divided by the limit, or by the server''s slots for ordinary roles where those are fewer';
 
-CREATE FUNCTION pool_monitor_role_counts(
-    OUT userid oid,
+CREATE FUNCTION pool_monitor_roles(
+    OUT usename text,
     OUT connections integer,
-    OUT checked_out integer)
+    OUT checked_out integer,
+    OUT connection_limit integer,
+    OUT available integer,
+    OUT utilization double precision)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE ROWS 10;
-COMMENT ON FUNCTION pool_monitor_role_counts() IS
-'sessions now by the OID of their role';
+COMMENT ON FUNCTION pool_monitor_roles() IS
+'how near each role is to its connection limit: what the view pool_monitor_roles shows';
 
 CREATE VIEW pool_monitor_roles AS
-    SELECT coalesce(r.rolname::text, c.userid::text) AS usename,
-           coalesce(c.connections, 0) AS connections,
-           coalesce(c.checked_out, 0) AS checked_out,
-           l.connection_limit,
-           greatest(least(l.connection_limit - coalesce(c.connections, 0), s.available), 0) AS available,
-           coalesce(c.connections, 0)::double precision
-           / greatest(least(l.connection_limit, s.max_connections - s.reserved_connections), 1)::double precision AS utilization
-      FROM pool_monitor_status() s
-     CROSS JOIN (pg_catalog.pg_roles r
-                 FULL JOIN pool_monitor_role_counts() c ON c.userid = r.oid)
-     CROSS JOIN LATERAL (SELECT CASE WHEN r.rolconnlimit >= 0 AND NOT r.rolsuper
-                                     THEN r.rolconnlimit END) AS l (connection_limit)
-     WHERE r.rolcanlogin OR c.connections > 0;
+    SELECT * FROM pool_monitor_roles();
 COMMENT ON VIEW pool_monitor_roles IS 'how near each role is to its connection limit';
 COMMENT ON COLUMN pool_monitor_roles.usename IS 'role, its OID if it was dropped';
 COMMENT ON COLUMN pool_monitor_roles.connections IS 'sessions now';

@@ -308,6 +308,21 @@ PmonFindSetting(const char *name)
 #define PmonIsCustomWaitEvent(info)	false
 #endif
 
+/* A descriptor of the first columns of rows */
+static inline TupleDesc
+PmonFirstColumns(TupleDesc tupdesc, int natts)
+{
+#if PG_VERSION_NUM >= 180000
+	return CreateTupleDescTruncatedCopy(tupdesc, natts);
+#else
+	TupleDesc	first = CreateTemplateTupleDesc(natts);
+
+	for (int i = 1; i <= natts; i++)
+		TupleDescCopyEntry(first, i, tupdesc, i);
+	return first;
+#endif
+}
+
 /* Intervals are infinite from 17 on */
 #ifndef INTERVAL_NOT_FINITE
 #define INTERVAL_NOT_FINITE(interval)	false

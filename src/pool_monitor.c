@@ -19,6 +19,7 @@
  *		sql_*				SQL functions
  *		result_set			rows for SQL, and who may read what
  *		arguments			what SQL functions are given
+ *		wanted				what the query wants of them
  *		live_sessions		one reading of the sessions, and what follows
  *		application_names	the names behind ids
  *		history_reader		what is kept of the past

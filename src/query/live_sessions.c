@@ -146,6 +146,13 @@ pmon_checked_in(const PmonCounts *counts)
 	return counts->states[PMON_STATE_IDLE] - counts->held_idle;
 }
 
+int
+pmon_available_slots(int connections, bool exhausted)
+{
+	/* a login that is not authenticated yet has its slot, but no entry */
+	return exhausted ? 0 : Max(pmon_ordinary_slots() - connections, 1);
+}
+
 PmonServerStatus
 pmon_server_status(double utilization, bool exhausted)
 {
@@ -162,8 +169,8 @@ pmon_server_status(double utilization, bool exhausted)
  * Declared pools
  */
 
-int
-pmon_live_pool(PmonLive *live, const PmonSession *session)
+static int
+match_pool(PmonLive *live, const PmonSession *session)
 {
 	int			pool;
 
@@ -172,6 +179,20 @@ pmon_live_pool(PmonLive *live, const PmonSession *session)
 	return pmon_match_names(pmon_declared, session,
 							pmon_live_database(live, session->databaseid),
 							pmon_live_role(live, session->userid));
+}
+
+/* What is kept for a session is its pool + 2, where that is known. */
+int
+pmon_live_pool(PmonLive *live, const PmonSession *session)
+{
+	if (pmon_declared->npools == 0)
+		return -1;
+	if (live->pools == NULL)
+		live->pools = MemoryContextAllocZero(live->context,
+											 sizeof(int16) * pmon_status_slots());
+	if (live->pools[session->slot] == 0)
+		live->pools[session->slot] = match_pool(live, session) + 2;
+	return live->pools[session->slot] - 2;
 }
 
 /*

@@ -37,6 +37,7 @@ typedef struct PmonLive
 	HTAB	   *databases;
 	HTAB	   *roles;
 	PmonOpening *openings;		/* of the declared pools, likewise */
+	int16	   *pools;			/* by slot, likewise */
 } PmonLive;
 
 /* Read all sessions, and on demand the walsenders too. */
@@ -75,6 +76,9 @@ extern void pmon_count_live(const PmonLive *live, PmonCounts *counts);
  */
 extern int	pmon_checked_out(const PmonCounts *counts);
 extern int	pmon_checked_in(const PmonCounts *counts);
+
+/* How many more sessions of ordinary roles the server takes */
+extern int	pmon_available_slots(int connections, bool exhausted);
 
 /* How the server is, in the words of pool_monitor_status, worst last */
 typedef enum PmonServerStatus

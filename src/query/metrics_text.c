@@ -91,7 +91,7 @@ put_server(Metrics *metrics)
 	pmon_add_metric(out, PMON_METRIC_MAX_CONNECTIONS, MaxConnections);
 	pmon_add_metric(out, PMON_METRIC_RESERVED_CONNECTIONS, PmonReservedSlots());
 	pmon_add_metric(out, PMON_METRIC_AVAILABLE_CONNECTIONS,
-					exhausted ? 0 : Max(ordinary_slots - connections, 1));
+					pmon_available_slots(connections, exhausted));
 	pmon_begin_family(out, PMON_METRIC_UTILIZATION);
 	pmon_add_ratio(out, NULL, utilization);
 }

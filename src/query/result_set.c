@@ -17,6 +17,7 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_authid.h"
+#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -96,6 +97,29 @@ pmon_put_foreign_text(PmonRow *row, const char *value)
 	copy = palloc0(length + 1);
 	pmon_copy_foreign_text(copy, value, length);
 	pmon_put_text(row, copy);
+}
+
+void
+pmon_put_shared_text(PmonRow *row, PmonSharedTexts *texts, const char *value)
+{
+	int			place = murmurhash32((uint32) (uintptr_t) value) % PMON_SHARED_TEXTS;
+	const char *known = texts->texts[place].string;
+
+	/* one whose place is taken is made each time */
+	if (value == NULL || (known != NULL && known != value))
+	{
+		pmon_put_text(row, value);
+		return;
+	}
+	if (known == NULL)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(texts->context);
+
+		texts->texts[place].text = CStringGetTextDatum(value);
+		texts->texts[place].string = value;
+		MemoryContextSwitchTo(oldcontext);
+	}
+	put(row, texts->texts[place].text, false);
 }
 
 void
@@ -253,8 +277,8 @@ pmon_put_role(PmonRow *row, Oid userid)
 }
 
 /* Raise the error for a function that is declared with other columns. */
-static void
-check_columns(FunctionCallInfo fcinfo, const PmonRow *row, TupleDesc tupdesc)
+void
+pmon_check_columns(FunctionCallInfo fcinfo, const PmonRow *row, TupleDesc tupdesc)
 {
 	if (row->ncolumns == tupdesc->natts)
 		return;
@@ -272,7 +296,7 @@ pmon_add_row(FunctionCallInfo fcinfo, PmonRow *row)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	check_columns(fcinfo, row, rsinfo->setDesc);
+	pmon_check_columns(fcinfo, row, rsinfo->setDesc);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
 						 row->values, row->nulls);
 	row->ncolumns = 0;
@@ -286,7 +310,7 @@ pmon_return_row(FunctionCallInfo fcinfo, PmonRow *row)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	tupdesc = BlessTupleDesc(tupdesc);
-	check_columns(fcinfo, row, tupdesc);
+	pmon_check_columns(fcinfo, row, tupdesc);
 	return HeapTupleGetDatum(heap_form_tuple(tupdesc, row->values, row->nulls));
 }
 

@@ -52,6 +52,25 @@ extern void pmon_put_oid(PmonRow *row, Oid value);
 extern void pmon_put_foreign_text(PmonRow *row, const char *value);
 
 /*
+ * Texts that many rows have, made once: by where the string is, which stays
+ * there and stays what it is for as long as this is used.  Starts as zeroes but for
+ * the context, which holds them.
+ */
+#define PMON_SHARED_TEXTS	64
+
+typedef struct PmonSharedTexts
+{
+	MemoryContext context;
+	struct
+	{
+		const char *string;
+		Datum text;
+	}			texts[PMON_SHARED_TEXTS];
+} PmonSharedTexts;
+
+extern void pmon_put_shared_text(PmonRow *row, PmonSharedTexts *texts, const char *value);
+
+/*
  * The same as a copy of so many bytes, without an end.  A byte that is not
  * UTF-8 becomes "?"; in a database that is neither UTF8 nor SQL_ASCII, where
  * text is converted on its way to the client, each byte that is not ASCII does.
@@ -86,6 +105,9 @@ extern const char *pmon_shown_name(const char *name, Oid oid);
  * database are not of the library's version.
  */
 extern void pmon_add_row(FunctionCallInfo fcinfo, PmonRow *row);
+
+extern void pmon_check_columns(FunctionCallInfo fcinfo, const PmonRow *row,
+							   TupleDesc tupdesc);
 
 /* The row as the result of a function that returns one composite. */
 extern Datum pmon_return_row(FunctionCallInfo fcinfo, PmonRow *row);

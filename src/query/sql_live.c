@@ -23,8 +23,6 @@
 
 PG_FUNCTION_INFO_V1(pool_monitor_status);
 PG_FUNCTION_INFO_V1(pool_monitor_connections);
-PG_FUNCTION_INFO_V1(pool_monitor_database_counts);
-PG_FUNCTION_INFO_V1(pool_monitor_role_counts);
 
 /* The columns of pool_monitor_status that only the preloaded library knows */
 #define RECORDED_COLUMNS	7
@@ -64,20 +62,15 @@ pool_monitor_status(PG_FUNCTION_ARGS)
 	PmonCounts	counts;
 	bool		exhausted = pmon_slots_exhausted();
 	double		utilization;
-	int			available;
 
 	pmon_count_live(pmon_read_live(false), &counts);
 	utilization = (double) counts.connections / pmon_ordinary_slots();
-
-	/* a login that is not authenticated yet has its slot, but no entry */
-	available = exhausted ? 0 :
-		Max(pmon_ordinary_slots() - counts.connections, 1);
 
 	pmon_put_text(&row, pmon_server_status_names[pmon_server_status(utilization, exhausted)]);
 	pmon_put_int(&row, MaxConnections);
 	pmon_put_int(&row, PmonReservedSlots());
 	pmon_put_int(&row, counts.connections);
-	pmon_put_int(&row, available);
+	pmon_put_int(&row, pmon_available_slots(counts.connections, exhausted));
 	pmon_put_double(&row, utilization);
 	pmon_put_int(&row, counts.states[PMON_STATE_ACTIVE]);
 	pmon_put_int(&row, counts.states[PMON_STATE_IDLE]);
@@ -200,62 +193,4 @@ pool_monitor_connections(PG_FUNCTION_ARGS)
 	if (hidden > 0)
 		add_hidden_row(fcinfo, hidden);
 	return (Datum) 0;
-}
-
-/*
- * Counts by one OID of the session: what pool_monitor_databases and
- * pool_monitor_roles join with the catalogs.  Figures only, so for everybody.
- */
-typedef struct OidEntry
-{
-	Oid			oid;
-	PmonCounts	counts;
-} OidEntry;
-
-static Datum
-count_by_oid(FunctionCallInfo fcinfo, size_t member)
-{
-	HTAB	   *table = pmon_local_hash("counts", sizeof(Oid), sizeof(OidEntry));
-	PmonLive   *live = pmon_read_live(false);
-	HASH_SEQ_STATUS seq;
-	OidEntry   *entry;
-
-	InitMaterializedSRF(fcinfo, 0);
-
-	for (int i = 0; i < live->nsessions; i++)
-	{
-		const PmonSession *session = &live->sessions[i];
-		bool		found;
-
-		entry = hash_search(table, (const char *) session + member, HASH_ENTER, &found);
-		if (!found)
-			memset(&entry->counts, 0, sizeof(entry->counts));
-		pmon_count_session(&entry->counts, session);
-	}
-
-	hash_seq_init(&seq, table);
-	while ((entry = hash_seq_search(&seq)) != NULL)
-	{
-		PmonRow		row = {0};
-
-		if (!OidIsValid(entry->oid))
-			continue;			/* not authenticated yet */
-		pmon_put_oid(&row, entry->oid);
-		pmon_put_int(&row, entry->counts.connections);
-		pmon_put_int(&row, pmon_checked_out(&entry->counts));
-		pmon_add_row(fcinfo, &row);
-	}
-	return (Datum) 0;
-}
-
-Datum
-pool_monitor_database_counts(PG_FUNCTION_ARGS)
-{
-	return count_by_oid(fcinfo, offsetof(PmonSession, databaseid));
-}
-
-Datum
-pool_monitor_role_counts(PG_FUNCTION_ARGS)
-{
-	return count_by_oid(fcinfo, offsetof(PmonSession, userid));
 }

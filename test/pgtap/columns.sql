@@ -119,6 +119,6 @@ SELECT function_returns('pool_monitor_reset', ARRAY['text'], 'timestamp with tim
 SELECT volatility_is('pool_monitor_diagnosis', ARRAY['interval'], 'volatile', 'pool_monitor_diagnosis() is volatile');
 SELECT volatility_is('pool_monitor_' || f, ARRAY[]::text[], 'volatile', 'pool_monitor_' || f || '() is volatile')
   FROM unnest(ARRAY['status', 'connections', 'applications', 'groups', 'sessions', 'rejections', 'info',
-                    'health', 'reset', 'database_counts', 'role_counts', 'leak_suspects']) f;
+                    'health', 'reset', 'databases', 'roles', 'leak_suspects']) f;
 
 SELECT * FROM finish();

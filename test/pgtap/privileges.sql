@@ -249,7 +249,7 @@ SELECT is((SELECT count(*) FROM seen_by('pmon_owner', 'SELECT * FROM pool_monito
 CREATE TABLE privileges (object text PRIMARY KEY, kind text);
 INSERT INTO privileges
 SELECT 'pool_monitor_' || o, 'figures' FROM unnest('{
-        status, status(), databases, database_counts(), roles, role_counts(), pools, pools(), capacity, capacity(),
+        status, status(), databases, databases(), roles, roles(), pools, pools(), capacity, capacity(),
         "pool_status(integer,integer,text,name,name)",
         "utilization(timestamp with time zone,timestamp with time zone,interval)", prepared, prepared_blocks(), info, info()}'::text[]) o
 UNION ALL
