@@ -305,6 +305,16 @@ pmon_read_states(int first, uint64 live, uint8 *states)
 	}
 }
 
+void
+pmon_prefetch_held_state(int slot)
+{
+	PgBackendStatus *entry = entry_at(slot);
+
+	PmonPrefetch(&entry->st_changecount);
+	PmonPrefetch(&entry->st_userid);
+	PmonPrefetch(&entry->st_query_id);
+}
+
 TimestampTz
 pmon_read_state_change(int slot)
 {

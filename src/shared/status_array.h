@@ -114,6 +114,9 @@ extern bool pmon_read_held_state(int slot, PmonHeldState *session);
 extern void pmon_prefetch_states(int first, uint64 live);
 extern void pmon_read_states(int first, uint64 live, uint8 *states);
 
+/* Ask for the cache lines that pmon_read_held_state() reads. */
+extern void pmon_prefetch_held_state(int slot);
+
 /* Since when the session in a place is in its state; a single word likewise */
 extern TimestampTz pmon_read_state_change(int slot);
 

@@ -60,14 +60,15 @@ typedef struct TagSet
 	char text[	PMON_TAGS_LEN];
 } TagSet;
 
-/* What a session ran in the sample before, and the tags of that */
-typedef struct SlotTags
+/* What a session ran in the sample before, the tags of that, and its hold */
+typedef struct SlotHold
 {
 	TimestampTz query_start;
 	TimestampTz backend_start;
 	uint32		epoch;			/* of the table of tags */
 	int32		tags;
-} SlotTags;
+	int32		hold;			/* its place: a guess, to be compared */
+} SlotHold;
 
 /* From hashes to places: -1 where there is none; twice as many as places */
 typedef struct PlaceIndex
@@ -87,7 +88,7 @@ static PlaceIndex tag_index;
 static uint32 epoch = 1;
 static uint32 keys_version;		/* pmon_tag_keys_version of the tags */
 
-static SlotTags *slot_tags;		/* by slot */
+static SlotHold *slot_holds;	/* by slot */
 static HoldCount **by_samples;	/* to sort them */
 static PmonHoldsRecord *record; /* room for the largest one */
 static TimestampTz minute_at;
@@ -123,7 +124,7 @@ pmon_hold_account_init(void)
 	by_samples = palloc0(sizeof(HoldCount *) * (n + 1));
 	init_index(&hold_index, n);
 	init_index(&tag_index, n);
-	slot_tags = palloc0(sizeof(SlotTags) * pmon->max_backends);
+	slot_holds = palloc0(sizeof(SlotHold) * pmon->max_backends);
 	record = palloc0(PmonRingMaxRecord(pmon_hold_ring->size));
 	keys_version = pmon_tag_keys_version;
 }
@@ -158,7 +159,7 @@ find_tags(const char *tags, int length)
 static int
 session_tags(int slot, const PmonHeldState *held)
 {
-	SlotTags   *known = &slot_tags[slot];
+	SlotHold   *known = &slot_holds[slot];
 	char		statement[PMON_TAGS_LOOK * 2];
 	char		tags[PMON_TAGS_LEN];
 	uint64		query_id;
@@ -190,25 +191,34 @@ forget_tags(void)
  * Counting
  */
 
-/* The hold of that key, which is a new one at need; other if there is no place */
+/*
+ * The hold of that key, which is a new one at need; other if there is no place.
+ * Most sessions are still at what they were at in the sample before.
+ */
 static HoldCount *
 find_hold(const HoldKey *key, int slot, int pid)
 {
-	uint32		hash = hash_bytes((const unsigned char *) key, sizeof(*key));
+	int32	   *guess = &slot_holds[slot].hold;
 	HoldCount  *hold;
+	uint32		hash;
 	uint32		i;
 	uint64		query_id;
 
+	if (*guess < nholds && memcmp(&holds[*guess].key, key, sizeof(*key)) == 0)
+		return &holds[*guess];
+
+	hash = hash_bytes((const unsigned char *) key, sizeof(*key));
 	for (i = hash & hold_index.mask; hold_index.places[i] >= 0; i = (i + 1) & hold_index.mask)
 	{
-		hold = &holds[hold_index.places[i]];
+		*guess = hold_index.places[i];
+		hold = &holds[*guess];
 		if (memcmp(&hold->key, key, sizeof(*key)) == 0)
 			return hold;
 	}
 	if (nholds == pmon_max_holds)
 		return &other;
 
-	hold_index.places[i] = nholds;
+	hold_index.places[i] = *guess = nholds;
 	hold = &holds[nholds++];
 	memset(hold, 0, sizeof(*hold));
 	hold->key = *key;
@@ -233,6 +243,20 @@ application_of(int slot)
 	group = &pmon_groups[membership.group];
 	id = pmon_applications[*((volatile const int *) &group->application)].id;
 	return *((volatile const uint32 *) &group->id) == membership.group_id ? id : 0;
+}
+
+void
+pmon_prefetch_slot_hold(int slot)
+{
+	if (pmon_max_holds > 0)
+		PmonPrefetch(&slot_holds[slot]);
+}
+
+void
+pmon_prefetch_hold(int slot)
+{
+	if (pmon_max_holds > 0)
+		PmonPrefetch(&holds[slot_holds[slot].hold]);
 }
 
 void

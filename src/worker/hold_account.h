@@ -25,6 +25,13 @@ extern void pmon_begin_holds(TimestampTz at);
 /* The sample has found a session that is checked out. */
 extern void pmon_count_hold(int slot, PmonState state);
 
+/*
+ * Ask for the cache lines that counting it will take, if it is at what it was at
+ * in the sample before: where that is noted, and a moment later the hold.
+ */
+extern void pmon_prefetch_slot_hold(int slot);
+extern void pmon_prefetch_hold(int slot);
+
 /* Write down what there is of the current minute. */
 extern void pmon_flush_holds(void);
 

@@ -9,7 +9,8 @@
  * by application and to raise their peaks.  What is read of a session is its
  * state and its group; where the state is active, whether it waits for its
  * client too (see client_waits.h).  The states are scattered over as many cache lines, so
- * those of the next 64 places are asked for before these 64 are counted.
+ * those of the next 64 places are asked for before these 64 are counted; and so is what
+ * is read of those of the 64 that are checked out.
  *
  * A session's group is read without a lock.  The session may leave it, and
  * the place may go to another group, before the counts are applied: so its id
@@ -107,6 +108,36 @@ count_session(int slot, PmonState state, bool with_pools)
 	}
 }
 
+/*
+ * Of a session that is checked out, much more is read.  Ask for all of that of
+ * those in 64 places before the first of them is counted: what is in its slot or
+ * its status entry, and then what that leads to.
+ */
+static void
+prefetch_checked_out(int first, uint64 live, const uint8 *states)
+{
+	uint64		checked_out = 0;
+
+	for (; live != 0; live &= live - 1)
+	{
+		int			i = pg_rightmost_one_pos64(live);
+
+		if (!PmonIsCheckedOut(states[i]))
+			continue;
+		checked_out |= UINT64CONST(1) << i;
+		PmonPrefetch(&pmon_slots[first + i].proc);
+		pmon_prefetch_held_state(first + i);
+		pmon_prefetch_slot_hold(first + i);
+	}
+	for (; checked_out != 0; checked_out &= checked_out - 1)
+	{
+		int			slot = first + pg_rightmost_one_pos64(checked_out);
+
+		PmonPrefetch(&pmon_slots[slot].proc->wait_event_info);
+		pmon_prefetch_hold(slot);
+	}
+}
+
 static void
 count_sessions(void)
 {
@@ -130,6 +161,7 @@ count_sessions(void)
 			continue;
 
 		pmon_read_states(first, live, states);
+		prefetch_checked_out(first, live, states);
 		for (; live != 0; live &= live - 1)
 		{
 			int			i = pg_rightmost_one_pos64(live);

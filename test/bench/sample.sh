@@ -72,11 +72,18 @@ SQL
 done
 end_holder
 
-for slots in $(pick 10000 "10000 100000 262143" "10000 100000 262143"); do
-	for percent in 10 100; do
-		measure_array made-up "$slots" $((slots * percent / 100))
+# slots:sessions; first without declared pools, then with two that prove
+# something of each idle session
+arrays="10000:1000 10000:10000 100000:10000 100000:100000 262143:26214 262143:100000 262143:262143"
+arrays=$(pick "10000:1000 262143:100000" "$arrays" "$arrays")
+for name in made-up "made-up, pools"; do
+	for array in $arrays; do
+		measure_array "$name" "${array%:*}" "${array#*:}"
+		echo "$name, ${array%:*} slots, ${array#*:} sessions: done"
 	done
-	echo "$slots slots: done"
+	set_and_reload "pool_monitor.pools=first: application=first size=262143 closes_idle=10min; second: application=second size=262143 closes_idle=10min"
 done
+psql -XAtq -v ON_ERROR_STOP=1 -c "SELECT bench_time('empty', 1, false, 1, 1)" \
+	-c "SELECT 'the worker''s own memory with 262,143 slots: ' || bench_sampler_bytes() || ' bytes'" | tail -n 1
 stop_server "$PMON_WORK/sample"
 report sample

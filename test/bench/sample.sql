@@ -5,6 +5,9 @@ CREATE EXTENSION pool_monitor;
 CREATE FUNCTION bench_time(what text, times int, cold boolean, slots int, live int) RETURNS float8[]
 LANGUAGE C STRICT AS 'pmon_bench';
 
+CREATE FUNCTION bench_sampler_bytes() RETURNS bigint
+LANGUAGE C STRICT AS 'pmon_bench';
+
 -- The applications that the sessions of a made-up array are in
 SET application_name = 'first';
 SET application_name = 'second';

@@ -31,6 +31,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include <sys/mman.h>
 #include <time.h>
 
 #include "port/pg_bitutils.h"
@@ -55,6 +56,16 @@ PG_MODULE_MAGIC;
 /* A call that is measured with warm caches is repeated for so long, ns */
 #define WARM_TIME		20000.0
 
+/* The most slots of a made-up array, which the sampler is to have room for */
+#define MOST_SLOTS		262143
+
+/* What a session of a made-up array has besides its entries in the arrays */
+typedef struct Rest
+{
+	PGPROC		proc;
+	char		application_name[NAMEDATALEN];
+} Rest;
+
 /* Where the sampler reads: the server's own arrays, or ours */
 typedef struct Arrays
 {
@@ -65,6 +76,8 @@ typedef struct Arrays
 	pg_atomic_uint64 *live;
 	pg_atomic_uint64 *memberships;
 	PmonSlot   *sessions;
+	Rest	   *rests;			/* by slot; of made-up ones, like the next */
+	char	   *statements;
 } Arrays;
 
 static Arrays real;
@@ -76,10 +89,12 @@ static int *places;
 static int	nplaces;
 
 static char *eviction_buffer;
+static MemoryContext sampler_context;
 static volatile uint64 sink;
 
 PG_FUNCTION_INFO_V1(bench_time);
 PG_FUNCTION_INFO_V1(bench_history_bytes);
+PG_FUNCTION_INFO_V1(bench_sampler_bytes);
 
 static double
 now_ns(void)
@@ -111,6 +126,56 @@ use(const Arrays *arrays)
 	MaxConnections = arrays->max_connections;
 }
 
+/* Memory that is zero, and no memory yet where nothing is written to it */
+static void *
+get_zeroes(Size size)
+{
+	void	   *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+							  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		elog(ERROR, "out of memory");
+	return memory;
+}
+
+/*
+ * Session i, in a slot: of ten one is in a transaction, one runs a statement, one
+ * has been idle for an hour and seven for a minute.  Their statements have tags.
+ */
+static void
+make_up_session(int slot, int i, const PmonGroup *group)
+{
+	PgBackendStatus *entry = &made_up.entries[slot];
+	PmonSlot   *session = &made_up.sessions[slot];
+	Rest	   *rest = &made_up.rests[slot];
+	TimestampTz long_ago = GetCurrentTimestamp() - USECS_PER_HOUR;
+	TimestampTz changed = i % 10 > 2 ? long_ago + 59 * USECS_PER_MINUTE : long_ago;
+
+	namestrcpy((Name) rest->application_name, group->key.application_name);
+	entry->st_procpid = slot + 1;
+	entry->st_backendType = B_BACKEND;
+	entry->st_state = i % 10 == 0 ? STATE_IDLEINTRANSACTION :
+		i % 10 == 1 ? STATE_RUNNING : STATE_IDLE;
+	entry->st_proc_start_timestamp = long_ago;
+	entry->st_activity_start_timestamp = entry->st_state_start_timestamp = changed;
+	entry->st_xact_start_timestamp = i % 10 <= 1 ? long_ago : 0;
+	entry->st_appname = rest->application_name;
+	entry->st_query_id = i / 10 % 100 + 1;
+	entry->st_activity_raw = made_up.statements + (Size) slot * pgstat_track_activity_query_size;
+	snprintf(entry->st_activity_raw, pgstat_track_activity_query_size,
+			 "UPDATE stock SET left_over = left_over - 1 WHERE item = $1 /*controller='c%d',action='a%d'*/",
+			 i / 10 % 10, i / 10 % 100);
+
+	session->pid = slot + 1;
+	session->identity = 1;
+	session->proc = &rest->proc;
+	session->client_addr.kind = PMON_CLIENT_LOCAL;
+	session->backend_start = long_ago;
+	memcpy(session->application_name, rest->application_name, NAMEDATALEN);
+	memcpy(session->datname, group->datname, NAMEDATALEN);
+	memcpy(session->usename, group->usename, NAMEDATALEN);
+}
+
 /* An array of that many slots, that many of which have a session */
 static void
 make_up(int slots, int live)
@@ -124,11 +189,13 @@ make_up(int slots, int live)
 		return;
 	if (made_up.slots > 0)
 	{
-		pfree(made_up.entries);
 		pfree(made_up.live);
 		pfree(made_up.memberships);
 		pfree(made_up.header);
-		free(made_up.sessions);
+		munmap(made_up.entries, sizeof(PgBackendStatus) * made_up.slots);
+		munmap(made_up.sessions, sizeof(PmonSlot) * made_up.slots);
+		munmap(made_up.rests, sizeof(Rest) * made_up.slots);
+		munmap(made_up.statements, (Size) pgstat_track_activity_query_size * made_up.slots);
 	}
 
 	for (int i = 0; i < pmon->max_groups && ngroups < lengthof(groups); i++)
@@ -143,15 +210,12 @@ make_up(int slots, int live)
 	made_up.header->max_backends = made_up.slots = slots;
 	made_up.max_connections = 2 * slots;
 	made_up_live = live;
-	made_up.entries = MemoryContextAllocExtended(CurrentMemoryContext,
-												 sizeof(PgBackendStatus) * slots,
-												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	made_up.live = palloc0(sizeof(uint64) * words);
 	made_up.memberships = palloc0(sizeof(uint64) * slots);
-	/* read at the end of a minute only, whatever is in it */
-	if (posix_memalign((void **) &made_up.sessions, PG_CACHE_LINE_SIZE,
-					   sizeof(PmonSlot) * slots) != 0)
-		elog(ERROR, "out of memory");
+	made_up.entries = get_zeroes(sizeof(PgBackendStatus) * slots);
+	made_up.sessions = get_zeroes(sizeof(PmonSlot) * slots);
+	made_up.rests = get_zeroes(sizeof(Rest) * slots);
+	made_up.statements = get_zeroes((Size) pgstat_track_activity_query_size * slots);
 	MemoryContextSwitchTo(oldcontext);
 
 	for (int i = 0; i < live; i++)
@@ -167,11 +231,7 @@ make_up(int slots, int live)
 		pg_atomic_write_u64(&made_up.live[slot / 64],
 							pg_atomic_read_u64(&made_up.live[slot / 64]) |
 							(UINT64CONST(1) << (slot % 64)));
-		made_up.entries[slot].st_procpid = slot + 1;
-		made_up.entries[slot].st_backendType = B_BACKEND;
-		made_up.entries[slot].st_state =
-			i % 10 == 0 ? STATE_IDLEINTRANSACTION :
-			i % 10 == 1 ? STATE_RUNNING : STATE_IDLE;
+		make_up_session(slot, i, &pmon_groups[membership.group]);
 	}
 }
 
@@ -254,6 +314,25 @@ measure(const char *what, const Arrays *arrays, bool cold)
 	return (end - start) / calls;
 }
 
+/*
+ * The sampler, as the worker starts it, with room for the largest array.  Its first
+ * look is at sessions that it has room for.
+ */
+static void
+start_sampler(void)
+{
+	MemoryContext oldcontext;
+
+	sampler_context = AllocSetContextCreate(TopMemoryContext, "sampler",
+											ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(sampler_context);
+	make_up(MOST_SLOTS, 1);
+	use(&made_up);
+	pmon_sampler_init();
+	use(&real);
+	MemoryContextSwitchTo(oldcontext);
+}
+
 /* bench_time(what, times, cold, slots, live) returns ns of each, as an array */
 Datum
 bench_time(PG_FUNCTION_ARGS)
@@ -279,8 +358,8 @@ bench_time(PG_FUNCTION_ARGS)
 		real.sessions = pmon_slots;
 		eviction_buffer = MemoryContextAllocHuge(CurrentMemoryContext, EVICTION_BYTES);
 		memset(eviction_buffer, 1, EVICTION_BYTES);
-		pmon_sampler_init();
 		MemoryContextSwitchTo(oldcontext);
+		start_sampler();
 	}
 	if (slots > 0)
 	{
@@ -312,4 +391,11 @@ Datum
 bench_history_bytes(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64(pg_atomic_read_u64(&pmon_sample_ring->head));
+}
+
+/* bench_sampler_bytes() returns the worker's memory where there are MOST_SLOTS */
+Datum
+bench_sampler_bytes(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(MemoryContextMemAllocated(sampler_context, true));
 }
