@@ -343,6 +343,10 @@ pmon_read_query(int slot, int pid)
 	}
 
 	raw[length] = '\0';
+
+	/* only one that fills its room may have been cut, within a character */
+	if (length < pgstat_track_activity_query_size - 1)
+		return raw;
 	query = pgstat_clip_activity(raw);
 	pfree(raw);
 	return query;
