@@ -163,7 +163,7 @@ forget_application(int place)
 {
 	PmonApplication *application = &pmon_applications[place];
 
-	Assert(application->groups == 0);
+	Assert(application->ngroups == 0);
 	unused_remove(place);
 	hash_search(application_hash, application->application_name,
 				HASH_REMOVE, NULL);
@@ -219,7 +219,7 @@ application_add_group(const char *name)
 
 	entry = hash_search(application_hash, name, HASH_FIND, NULL);
 	place = entry != NULL ? entry->place : make_application(name);
-	if (pmon_applications[place].groups++ == 0)
+	if (pmon_applications[place].ngroups++ == 0)
 		unused_remove(place);
 	return place;
 }
@@ -227,7 +227,7 @@ application_add_group(const char *name)
 static void
 application_remove_group(int place)
 {
-	if (--pmon_applications[place].groups == 0)
+	if (--pmon_applications[place].ngroups == 0)
 		unused_append(place);
 }
 

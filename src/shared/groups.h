@@ -90,7 +90,7 @@ typedef struct PmonApplication
 	char		application_name[NAMEDATALEN];	/* padded with zeroes */
 	bool		in_use;
 	uint32		id;				/* new each time the place is taken */
-	int			groups;			/* groups of this application */
+	int			ngroups;		/* groups of this application */
 	int			lru_prev;		/* the list of applications without groups, */
 	int			lru_next;		/* by when they lost the last; or free places */
 	PmonHoldBrief moved;		/* what its groups have, but is in a minute of

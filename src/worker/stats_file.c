@@ -80,12 +80,12 @@ typedef struct FileHeader
 	int64		last_incident;
 	uint32		last_id;
 
-	uint32		applications;
-	uint32		groups;
-	uint32		rejections;
-	uint32		incidents;
-	uint32		terminations;
-	uint64		octaves;		/* of all groups */
+	uint32		napplications;
+	uint32		ngroups;
+	uint32		nrejections;
+	uint32		nincidents;
+	uint32		nterminations;
+	uint64		noctaves;		/* of all groups */
 	uint64		sample_bytes;
 	uint64		minute_bytes;
 	uint64		hold_bytes;
@@ -135,11 +135,11 @@ fill_header(FileHeader *header, const PmonGroupSnapshot *snapshot,
 {
 	init_header(header);
 	header->saved_at = GetCurrentTimestamp();
-	header->applications = snapshot->napplications;
-	header->groups = snapshot->ngroups;
+	header->napplications = snapshot->napplications;
+	header->ngroups = snapshot->ngroups;
 	for (int i = 0; i < snapshot->ngroups; i++)
-		header->octaves += pg_popcount64(snapshot->groups[i].counters.hold.octaves);
-	header->rejections = snapshot->nrejections;
+		header->noctaves += pg_popcount64(snapshot->groups[i].counters.hold.octaves);
+	header->nrejections = snapshot->nrejections;
 
 	LWLockAcquire(PmonLock(), LW_SHARED);
 	header->stats_reset = pmon->stats_reset;
@@ -239,9 +239,9 @@ write_contents(Writer *writer)
 
 	pools = palloc(PMON_POOL_STATES_BYTES);
 	fill_header(&header, snapshot, pools);
-	incidents = copy_incidents(header.last_incident, &header.incidents);
+	incidents = copy_incidents(header.last_incident, &header.nincidents);
 	terminations = pmon_copy_terminations(&nterminations);
-	header.terminations = nterminations;
+	header.nterminations = nterminations;
 	header.sample_bytes = ring_bytes(pmon_sample_ring);
 	header.minute_bytes = ring_bytes(pmon_minute_ring);
 	header.hold_bytes = ring_bytes(pmon_hold_ring);
@@ -249,15 +249,15 @@ write_contents(Writer *writer)
 	INIT_CRC32C(writer->crc);
 	put(writer, &header, sizeof(header));
 	put(writer, pools, PMON_POOL_STATES_BYTES);
-	put(writer, snapshot->applications, sizeof(PmonApplication) * header.applications);
-	put(writer, snapshot->groups, sizeof(PmonGroup) * header.groups);
-	for (int i = 0; i < header.groups; i++)
+	put(writer, snapshot->applications, sizeof(PmonApplication) * header.napplications);
+	put(writer, snapshot->groups, sizeof(PmonGroup) * header.ngroups);
+	for (int i = 0; i < header.ngroups; i++)
 		put(writer, snapshot->histograms[i].counts,
 			sizeof(uint64) * pmon_histogram_length(snapshot->histograms[i].octaves));
-	put(writer, snapshot->rejections, sizeof(PmonRejection) * header.rejections);
-	for (int i = 0; i < header.incidents; i++)
+	put(writer, snapshot->rejections, sizeof(PmonRejection) * header.nrejections);
+	for (int i = 0; i < header.nincidents; i++)
 		put(writer, incidents[i], sizeof(PmonIncident));
-	put(writer, terminations, sizeof(PmonTermination) * header.terminations);
+	put(writer, terminations, sizeof(PmonTermination) * header.nterminations);
 	put_ring(writer, pmon_sample_ring, header.sample_bytes);
 	put_ring(writer, pmon_minute_ring, header.minute_bytes);
 	put_ring(writer, pmon_hold_ring, header.hold_bytes);
@@ -409,13 +409,13 @@ check_octaves(const FileHeader *header, const PmonGroup *groups)
 {
 	uint64		octaves = 0;
 
-	for (int i = 0; i < header->groups; i++)
+	for (int i = 0; i < header->ngroups; i++)
 	{
 		if (groups[i].counters.hold.octaves & ~PMON_ALL_OCTAVES)
 			return false;
 		octaves += pg_popcount64(groups[i].counters.hold.octaves);
 	}
-	return octaves == header->octaves;
+	return octaves == header->noctaves;
 }
 
 /* Why a file can not be used, or NULL if it can */
@@ -446,14 +446,14 @@ check_file(const char *data, uint64 size)
 		return "was written by another build";
 
 	/* none of these can overflow: each factor is of 32 bits or checked */
-	length += (uint64) header->applications * sizeof(PmonApplication);
+	length += (uint64) header->napplications * sizeof(PmonApplication);
 	groups_at = length;
-	length += (uint64) header->groups * sizeof(PmonGroup);
-	length += header->octaves * OCTAVE_BYTES;
-	length += (uint64) header->rejections * sizeof(PmonRejection);
-	length += (uint64) header->incidents * sizeof(PmonIncident);
-	length += (uint64) header->terminations * sizeof(PmonTermination);
-	if (header->octaves > size || header->sample_bytes > size ||
+	length += (uint64) header->ngroups * sizeof(PmonGroup);
+	length += header->noctaves * OCTAVE_BYTES;
+	length += (uint64) header->nrejections * sizeof(PmonRejection);
+	length += (uint64) header->nincidents * sizeof(PmonIncident);
+	length += (uint64) header->nterminations * sizeof(PmonTermination);
+	if (header->noctaves > size || header->sample_bytes > size ||
 		header->minute_bytes > size || header->hold_bytes > size ||
 		header->sample_bytes % 8 != 0 || header->minute_bytes % 8 != 0 ||
 		header->hold_bytes % 8 != 0 ||
@@ -526,13 +526,13 @@ compare_last_used(const void *a, const void *b)
 static void
 restore_groups(const FileHeader *header, Reader *reader)
 {
-	const PmonApplication *applications = take(reader, sizeof(PmonApplication) * header->applications);
-	const PmonGroup *groups = take(reader, sizeof(PmonGroup) * header->groups);
-	uint64	   *counts = unconstify(void *, take(reader, OCTAVE_BYTES * header->octaves));
-	SavedGroup *sorted = palloc_extended(sizeof(SavedGroup) * Max(header->groups, 1),
+	const PmonApplication *applications = take(reader, sizeof(PmonApplication) * header->napplications);
+	const PmonGroup *groups = take(reader, sizeof(PmonGroup) * header->ngroups);
+	uint64	   *counts = unconstify(void *, take(reader, OCTAVE_BYTES * header->noctaves));
+	SavedGroup *sorted = palloc_extended(sizeof(SavedGroup) * Max(header->ngroups, 1),
 										 MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 
-	for (int i = 0; i < header->groups; i++)
+	for (int i = 0; i < header->ngroups; i++)
 	{
 		PmonHistogram histogram = {groups[i].counters.hold.octaves, counts};
 
@@ -547,14 +547,14 @@ restore_groups(const FileHeader *header, Reader *reader)
 	}
 	if (sorted != NULL)
 	{
-		qsort(sorted, header->groups, sizeof(SavedGroup), compare_last_used);
-		for (int i = 0; i < header->groups; i++)
+		qsort(sorted, header->ngroups, sizeof(SavedGroup), compare_last_used);
+		for (int i = 0; i < header->ngroups; i++)
 			pmon_restore_group(sorted[i].group, &sorted[i].histogram);
 		pfree(sorted);
 	}
 
 	/* where there is no room for all applications, those with groups have it */
-	for (int i = 0; i < header->applications; i++)
+	for (int i = 0; i < header->napplications; i++)
 		pmon_restore_application(&applications[i]);
 }
 
@@ -612,11 +612,11 @@ check_incident(const FileHeader *header, const PmonIncident *incident)
 static void
 restore_incidents(const FileHeader *header, Reader *reader)
 {
-	const PmonIncident *saved = take(reader, sizeof(PmonIncident) * header->incidents);
+	const PmonIncident *saved = take(reader, sizeof(PmonIncident) * header->nincidents);
 
 	pmon_incidents->last_id = header->last_incident;
 	pmon_note_rejections();
-	for (int i = 0; i < header->incidents; i++)
+	for (int i = 0; i < header->nincidents; i++)
 	{
 		PmonIncident *incident;
 
@@ -662,12 +662,12 @@ restore_contents(const char *data, uint64 size)
 	restore_server(header);
 	restore_pools(take(&reader, PMON_POOL_STATES_BYTES));
 	restore_groups(header, &reader);
-	rejections = take(&reader, sizeof(PmonRejection) * header->rejections);
-	for (int i = 0; i < header->rejections; i++)
+	rejections = take(&reader, sizeof(PmonRejection) * header->nrejections);
+	for (int i = 0; i < header->nrejections; i++)
 		pmon_restore_rejection(&rejections[i]);
 	restore_incidents(header, &reader);
-	terminations = take(&reader, sizeof(PmonTermination) * header->terminations);
-	for (int i = 0; i < header->terminations; i++)
+	terminations = take(&reader, sizeof(PmonTermination) * header->nterminations);
+	for (int i = 0; i < header->nterminations; i++)
 		pmon_restore_termination(&terminations[i]);
 	restore_ring(pmon_sample_ring, &reader, header->sample_bytes);
 	restore_ring(pmon_minute_ring, &reader, header->minute_bytes);

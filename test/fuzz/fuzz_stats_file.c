@@ -479,7 +479,7 @@ check_groups(void)
 		require(group->application >= 0 && group->application < MAX_GROUPS,
 				"application %d", group->application);
 		application = &pmon_applications[group->application];
-		require(application->in_use && application->groups > 0 &&
+		require(application->in_use && application->ngroups > 0 &&
 				strcmp(application->application_name, group->key.application_name) == 0,
 				"a group of another application");
 		require(in_list[i] == (group->connections == 0 && i != 0),
@@ -499,12 +499,12 @@ check_groups(void)
 		check_name(application->application_name);
 		require(application->id > PMON_SERVER_ID && application->id < PMON_ID_LIMIT,
 				"application number %u", application->id);
-		unused += application->groups == 0;
+		unused += application->ngroups == 0;
 	}
 	last = PMON_NONE;
 	for (int i = pmon_group_table->unused_first; i != PMON_NONE; i = pmon_applications[i].lru_next)
 	{
-		require(i >= 0 && i < MAX_GROUPS && pmon_applications[i].groups == 0 &&
+		require(i >= 0 && i < MAX_GROUPS && pmon_applications[i].ngroups == 0 &&
 				pmon_applications[i].lru_prev == last && unused-- > 0,
 				"the list of applications");
 		last = i;
@@ -795,8 +795,8 @@ static uint64
 get_count(const FileHeader *header, int part)
 {
 	const uint64 counts[PARTS] = {
-		header->applications, header->groups, header->octaves, header->rejections,
-		header->incidents, header->terminations,
+		header->napplications, header->ngroups, header->noctaves, header->nrejections,
+		header->nincidents, header->nterminations,
 		header->sample_bytes, header->minute_bytes
 	};
 
@@ -830,11 +830,11 @@ set_count(uint8 *data, int part, uint64 count)
 {
 	FileHeader	header;
 	uint32	   *counts[PARTS] = {
-		&header.applications, &header.groups, NULL, &header.rejections,
-		&header.incidents, &header.terminations
+		&header.napplications, &header.ngroups, NULL, &header.nrejections,
+		&header.nincidents, &header.nterminations
 	};
 	uint64	   *long_counts[PARTS] = {
-		[OCTAVES] = &header.octaves,
+		[OCTAVES] = &header.noctaves,
 		[PARTS - 2] = &header.sample_bytes,
 		[PARTS - 1] = &header.minute_bytes
 	};

@@ -171,10 +171,10 @@ check_counts(const int *members)
 
 		if (application->in_use &&
 			(application->connections != connections[i] ||
-			 application->groups != groups[i]))
+			 application->ngroups != groups[i]))
 			problem("application \"%s\": %d connections in %d groups, but %d in %d",
 					application->application_name, application->connections,
-					application->groups, connections[i], groups[i]);
+					application->ngroups, connections[i], groups[i]);
 	}
 }
 
