@@ -1,4 +1,4 @@
-/* links: shared/ring.c shared/history.c shared/holds.c query/history_reader.c query/holds_reader.c shared/hold_counters.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c pure/long_holds.c shared/shared_state.c shared/slots.c shared/pool_states.c */
+/* links: shared/ring.c shared/history.c shared/holds.c query/history_reader.c query/holds_reader.c query/application_names.c shared/hold_counters.c shared/groups.c shared/group_snapshot.c shared/rejections.c shared/incidents.c shared/terminations.c pure/hold_histogram.c pure/long_holds.c shared/shared_state.c shared/slots.c shared/pool_states.c */
 /*-------------------------------------------------------------------------
  *
  * fuzz_stats_file.c
