@@ -12,7 +12,10 @@
  *
  * A condition is tested here only where it comes out the same for as long as
  * the rows are kept.  One that refers to what another node of the plan hands
- * over does not: the rows are read again with each value of it.
+ * over does not: the rows are read again with each value of it.  Nor is one
+ * tested that calls a function which is not the server's own: such a function may
+ * do anything, and may not expect to be called twice for a row, or by another role
+ * than the one that the query was prepared by.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +23,7 @@
 #include "compat.h"
 
 #include "access/sysattr.h"
+#include "access/transam.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
@@ -154,14 +158,23 @@ note_columns(const FunctionScan *scan, Node *expression, bool *columns)
 }
 
 static bool
-refers_to_other_nodes(Node *node, void *context)
+is_foreign(Oid function, void *context)
+{
+	return function >= FirstUnpinnedObjectId;
+}
+
+/* Does it refer to other nodes, or call what is not the server's? */
+static bool
+reaches_out(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
+	if (check_functions_in_node(node, is_foreign, NULL))
+		return true;
 	if (IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) ||
 		(IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN))
 		return true;
-	return expression_tree_walker(node, refers_to_other_nodes, context);
+	return expression_tree_walker(node, reaches_out, context);
 }
 
 /* Prepare the node's conditions, up to the first that can not be tested here. */
@@ -175,7 +188,7 @@ prepare_conditions(FunctionCallInfo fcinfo, const FunctionScan *scan, PmonWanted
 
 	foreach(cell, scan->scan.plan.qual)
 	{
-		if (refers_to_other_nodes(lfirst(cell), NULL) ||
+		if (reaches_out(lfirst(cell), NULL) ||
 			contain_volatile_functions(lfirst(cell)))
 			break;
 		conditions = lappend(conditions, lfirst(cell));

@@ -85,6 +85,9 @@ is(value("SELECT count(*) FROM pool_monitor_sessions WHERE pid IN (SELECT pid FR
 value('CREATE TEMP SEQUENCE calls');
 is(value("SELECT count(*) FROM pool_monitor_sessions WHERE nextval('calls') > 0 AND pid > 0") - value("SELECT currval('calls')"), 0,
 	'one that is volatile, called once a row');
+value(q{CREATE FUNCTION pg_temp.calls(int) RETURNS bool STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN nextval('calls') > 0; END $$; SELECT setval('calls', 1)});
+is(value("SELECT count(*) FROM pool_monitor_sessions WHERE pg_temp.calls(pid)") + 1 - value("SELECT currval('calls')"), 0,
+	"one that calls somebody's own function, likewise");
 is(value("SELECT count(*) FROM pool_monitor_sessions s WHERE s IS NOT NULL OR $shop"), '3', 'one on the whole row');
 is(value("SELECT count(*) FROM pool_monitor_sessions() WITH ORDINALITY WHERE $shop AND ordinality > 0"), '3', 'with ordinality');
 is(value("SELECT max(ordinality) = (SELECT count(*) FROM pool_monitor_sessions) FROM pool_monitor_sessions() WITH ORDINALITY WHERE pid <> 0"), 't', 'which numbers all rows');
