@@ -217,7 +217,7 @@ is(join("\n", map { "$_: $who{$_}" } sort keys %who),
 my %known = map { $_ => 1 } keys %views, (map { s/\(.*//r } keys %functions),
   join("\n", sql('SELECT pool_monitor_metrics()')) =~ /^# TYPE (\w+)/mg;
 my %setting = map { $_->[0] =~ s/`//gr => 1 } @settings;
-my $files = qr/pool_monitor\.(?:stat|so|control|c|prom|conf)\b|pool_monitor_fleet\b/;
+my $files = qr/pool_monitor\.(?:stat|so|control|c|prom|conf|spec)\b|pool_monitor_fleet\b/;
 
 foreach my $document (@documents)
 {
