@@ -23,6 +23,19 @@
 #define MAX_COUNTED			4096
 #define FEW_COUNTED			8
 
+/* A minute that was not sampled for that long is no minute: it may be a burst. */
+#define HALF_A_MINUTE		(USECS_PER_MINUTE / 2)
+#define FEW_MINUTES			64
+
+/* What was sampled in one minute, whoever it shows */
+typedef struct SampleMinute
+{
+	TimestampTz at;
+	TimestampTz first;
+	TimestampTz last;
+	int			samples;
+} SampleMinute;
+
 /* One application or pool, while the history is read */
 typedef struct Entry
 {
@@ -36,9 +49,10 @@ typedef struct Entry
 	/* the samples */
 	int		   *counts;			/* samples by connections checked out */
 	int			ncounts;
-	TimestampTz sample_minute;
-	int			samples_in_minute;
+	int			minute_of_samples;	/* of full_in_minute */
 	int			full_in_minute;
+	int64		full_samples;
+	bool		has_capacity;
 } Entry;
 
 /* What one reading works with */
@@ -49,6 +63,8 @@ typedef struct Reading
 	bool		(*wanted) (uint32 id, TimestampTz at);
 	int64		(*capacity) (uint32 id);
 	int64		samples;		/* that there were, whoever they show */
+	SampleMinute *minutes;		/* that they were in */
+	int			nminutes;
 } Reading;
 
 static Entry *
@@ -160,18 +176,91 @@ add_minute(void *arg, const PmonMinuteRecord *minute)
 	}
 }
 
-/* The entry's current minute of samples is complete: is it the fullest one? */
-static void
-finish_sample_minute(Entry *entry)
+/*
+ * The number of connections that 99% of the samples do not exceed.  Samples
+ * that do not show the application saw none of its connections.
+ */
+static int
+percentile_99(const Entry *entry, int64 samples)
 {
+	int64		above = 0;
+	int			value = entry->ncounts - 1;
+
+	while (value > 0 && (above + entry->counts[value]) * 100 <= samples)
+		above += entry->counts[value--];
+	return value;
+}
+
+/* Note that there was a sample.  Returns the number of its minute. */
+static int
+note_sample(Reading *reading, TimestampTz at)
+{
+	TimestampTz minute_at = at - at % USECS_PER_MINUTE;
+	int			n = reading->nminutes;
+	SampleMinute *minute;
+
+	reading->samples++;
+	if (n == 0 || reading->minutes[n - 1].at != minute_at)
+	{
+		if (n == 0)
+			reading->minutes = palloc(sizeof(SampleMinute) * FEW_MINUTES);
+		else if (n >= FEW_MINUTES && (n & (n - 1)) == 0)
+			reading->minutes = repalloc(reading->minutes, sizeof(SampleMinute) * n * 2);
+		reading->minutes[n] = (SampleMinute)
+		{
+			.at = minute_at,.first = at
+		};
+		reading->nminutes = ++n;
+	}
+	minute = &reading->minutes[n - 1];
+	minute->last = at;
+	minute->samples++;
+	return n - 1;
+}
+
+/*
+ * The entry's current minute of samples is complete: is it the fullest one?
+ * Those that do not show it, since it had no connection, were not full.
+ */
+static void
+finish_sample_minute(const Reading *reading, Entry *entry)
+{
+	const SampleMinute *minute = &reading->minutes[entry->minute_of_samples];
 	double		fraction;
 
-	if (entry->samples_in_minute == 0)
+	if (!entry->has_capacity || minute->last - minute->first < HALF_A_MINUTE)
 		return;
-	fraction = (double) entry->full_in_minute / entry->samples_in_minute;
+	fraction = (double) entry->full_in_minute / minute->samples;
 	if (isnan(entry->load.full_fraction) || fraction > entry->load.full_fraction)
 		entry->load.full_fraction = fraction;
-	entry->samples_in_minute = entry->full_in_minute = 0;
+}
+
+/* Note how full its capacity is, in a sample of that minute. */
+static void
+count_full(const Reading *reading, Entry *entry, int minute, bool full)
+{
+	if (entry->has_capacity && entry->minute_of_samples != minute)
+	{
+		finish_sample_minute(reading, entry);
+		entry->full_in_minute = 0;
+	}
+	entry->has_capacity = true;
+	entry->minute_of_samples = minute;
+	entry->full_in_minute += full;
+	entry->full_samples += full;
+}
+
+/* All samples are read.  Without a minute, it is the share of all of them. */
+static void
+finish_samples(const Reading *reading, Entry *entry)
+{
+	if (entry->counts != NULL)
+		entry->load.p99_checked_out = percentile_99(entry, reading->samples);
+	if (!entry->has_capacity)
+		return;
+	finish_sample_minute(reading, entry);
+	if (isnan(entry->load.full_fraction))
+		entry->load.full_fraction = (double) entry->full_samples / reading->samples;
 }
 
 /* Count a sample with so many connections checked out. */
@@ -199,11 +288,11 @@ static void
 add_sample(void *arg, const PmonSampleRecord *sample)
 {
 	Reading    *reading = arg;
-	TimestampTz minute = sample->at - sample->at % USECS_PER_MINUTE;
+	int			minute;
 
 	if (sample->at < reading->since)
 		return;
-	reading->samples++;
+	minute = note_sample(reading, sample->at);
 	for (int i = 0; i < sample->record.count; i++)
 	{
 		const PmonSampleEntry *read = &sample->entries[i];
@@ -220,30 +309,9 @@ add_sample(void *arg, const PmonSampleRecord *sample)
 		entry->load.peak_checked_out = Max(entry->load.peak_checked_out, checked_out);
 
 		full_at = reading->capacity(read->id);
-		if (full_at < 0)
-			continue;
-		if (entry->sample_minute != minute)
-			finish_sample_minute(entry);
-		entry->sample_minute = minute;
-		entry->samples_in_minute++;
-		if (checked_out >= full_at)
-			entry->full_in_minute++;
+		if (full_at >= 0)
+			count_full(reading, entry, minute, checked_out >= full_at);
 	}
-}
-
-/*
- * The number of connections that 99% of the samples do not exceed.  Samples
- * that do not show the application saw none of its connections.
- */
-static int
-percentile_99(const Entry *entry, int64 samples)
-{
-	int64		above = 0;
-	int			value = entry->ncounts - 1;
-
-	while (value > 0 && (above + entry->counts[value]) * 100 <= samples)
-		above += entry->counts[value--];
-	return value;
 }
 
 PmonLoad *
@@ -268,9 +336,7 @@ pmon_read_load(TimestampTz since,
 	while ((entry = hash_seq_search(&seq)) != NULL)
 	{
 		finish_minute(entry);
-		finish_sample_minute(entry);
-		if (entry->counts != NULL)
-			entry->load.p99_checked_out = percentile_99(entry, reading.samples);
+		finish_samples(&reading, entry);
 		if (entry->load.total.all.transactions > 0)
 			loads[(*nloads)++] = entry->load;
 	}

@@ -35,7 +35,10 @@ typedef struct PmonLoad
 	int64		samples;		/* samples that p99 is taken from */
 	int			p99_checked_out;	/* -1: no samples reach back so far */
 
-	/* share of full samples in the fullest minute; NaN: not known */
+	/*
+	 * share of full samples in the fullest minute that was sampled for half
+	 * of it at least, or of all samples where there is none; NaN: not known
+	 */
 	double		full_fraction;
 } PmonLoad;
 

@@ -16,7 +16,7 @@ part()
 		start_server "$work/$1" "$here/$1.conf" || exit 1
 		/usr/bin/python3 "$here/$1.py" >"$work/$1.tap" 2>"$work/$1.err" ||
 			echo "not ok - $1 came to its end" >>"$work/$1.tap"
-		sed 's/^/# /' "$work/$1.err" >>"$work/$1.tap"
+		cat "$work/$1.err" >&2
 		stop_server "$work/$1"
 		! grep -nE 'TRAP|PANIC|crash of another server process' "$SERVER_LOG" >"$work/$1.log" ||
 			echo "not ok - the server of $1 is sound" >>"$work/$1.tap"

@@ -1,6 +1,7 @@
 """The Test Anything Protocol for the tests in Python.  Each test prints its
 line at once; finish() prints how many there were, without which prove takes
 them for cut short."""
+import sys
 import time
 
 PATIENCE = 60  # seconds
@@ -11,21 +12,30 @@ _tests = 0
 
 
 def ok(holds, fact, why=None):
-    """One test; WHY is printed if it fails."""
+    """One test; WHY is told if it fails."""
     global _tests
     _tests += 1
     number = f' {_tests}' if numbered else ''
     print(f"{'ok' if holds else 'not ok'}{number} - {fact}", flush=True)
     if not holds and why is not None:
-        note(why)
+        diag(why)
 
 
 def equal(got, expected, fact):
     ok(got == expected, fact, f'got {got}\nexpected {expected}')
 
 
+def _as_comment(text):
+    return '\n'.join(f'# {line}' for line in str(text).splitlines())
+
+
 def note(text):
-    print('\n'.join(f'# {line}' for line in str(text).splitlines()), flush=True)
+    print(_as_comment(text), flush=True)
+
+
+def diag(text):
+    """What prove shows, too"""
+    print(_as_comment(text), file=sys.stderr, flush=True)
 
 
 def wait_for(holds, patience=PATIENCE):
