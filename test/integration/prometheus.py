@@ -64,21 +64,26 @@ class Metrics(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         try:
             connection = connect(user='monitoring', application_name='scraper')
+            cursor = connection.cursor()
+            cursor.execute('SELECT pool_monitor_metrics()')
+            body = cursor.fetchone()[0].encode()
+            connection.close()
         except psycopg2.OperationalError:
+            body = None
+        try:
+            self.answer(body)
+        except ConnectionError:
+            pass    # the reader has ended
+
+    def answer(self, body):
+        if body is None:
             self.send_error(503)
             return
-        cursor = connection.cursor()
-        cursor.execute('SELECT pool_monitor_metrics()')
-        body = cursor.fetchone()[0].encode()
-        connection.close()
         self.send_response(200)
         self.send_header('Content-Type', OPENMETRICS)
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
-        try:
-            self.wfile.write(body)
-        except ConnectionError:
-            pass    # the reader has ended
+        self.wfile.write(body)
 
     def log_message(self, *_):
         pass
