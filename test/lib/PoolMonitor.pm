@@ -144,11 +144,13 @@ sub new
 	$self->{run} = IPC::Run::start(
 		[
 			$node->installed_command('psql'), '-XAtq', '-w',
-			'-v', 'ON_ERROR_STOP=0', '-f', '-', '-d', $connstr
+			'-v', 'ON_ERROR_STOP=0', '-d', $connstr,
+			'-c', 'SELECT pg_backend_pid()', '-c', "\\echo -- done $self->{marker}", '-f', '-'
 		],
 		'<', \$self->{in}, '>', \$self->{stdout}, '2>', \$self->{stderr},
 		$self->{timer});
-	$self->{pid} = $self->query('SELECT pg_backend_pid()');
+	# Asked by the command: who writes to a psql that is gone does not hear why.
+	$self->{pid} = $self->wait;
 	if (!defined $self->{pid} || $self->{pid} !~ /^\d+$/)
 	{
 		$self->quit;
