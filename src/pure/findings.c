@@ -131,7 +131,7 @@ pmon_literal(const char *name, char *literal)
 	char	   *to = literal;
 
 	*to++ = '\'';
-	for (int i = 0; name[i] != '\0' && i < PMON_SUBJECT_BYTES; i++)
+	for (int i = 0; i < PMON_SUBJECT_BYTES && name[i] != '\0'; i++)
 	{
 		if (name[i] == '\'')
 			*to++ = '\'';

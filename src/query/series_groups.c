@@ -37,7 +37,7 @@ PmonSeriesGroup *
 pmon_find_series(PmonSeriesTable *table, const char *datname, const char *usename,
 				 const char *application_name)
 {
-	PmonSeriesNames names;
+	PmonSeriesNames names = {0};
 
 	pmon_copy_exposed_name(names.datname, datname);
 	pmon_copy_exposed_name(names.usename, usename);

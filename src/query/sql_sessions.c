@@ -305,12 +305,13 @@ judge_sessions(PmonLive *live)
 static void
 begin_reading(FunctionCallInfo fcinfo, Reading *reading)
 {
-	const bool *wanted = reading->wanted.columns;
+	const bool *wanted;
 
 	memset(reading, 0, sizeof(*reading));
 	reading->texts.context = CurrentMemoryContext;
 	InitMaterializedSRF(fcinfo, 0);
 	pmon_begin_wanted(fcinfo, COLUMNS, &reading->wanted);
+	wanted = reading->wanted.columns;
 	reading->live = pmon_read_live(false);
 	reading->may_read_all = pmon_may_read_all();
 	if (wanted[BLOCKS] || wanted[BLOCKED_BY] || wanted[LEAK_SUSPECT])
