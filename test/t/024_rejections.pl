@@ -155,9 +155,8 @@ $node->reload;
 	PoolMonitor::wait_until($node,
 		"SELECT count(*) > 0 FROM pg_hba_file_rules WHERE 'locked' = ANY (user_name)",
 		'a role needs a password');
-	my ($ret, $out, $err) = $node->psql('postgres', 'SELECT 1',
-		connstr => $node->connstr('postgres') . ' user=locked');
-	like($err, qr/password authentication failed/, 'it is wrong');
+	eval { PoolMonitor::session($node, user => 'locked') };
+	like($@, qr/password authentication failed/, 'it is wrong');
 }
 is($observer->query($total), $rejected, 'that is no rejection');
 my $client = PoolMonitor::Wire->new($node, silent => 1);

@@ -147,10 +147,10 @@ $fill[0]->query("BEGIN; SELECT pg_advisory_xact_lock(1) /*job='nightly'*/ /* " .
 $fill[1]->query_async('SELECT pg_advisory_xact_lock(1)');
 foreach (1 .. 40)
 {
-	my ($ret) = $node->psql('postgres', 'SELECT 1', extra_params => [ '-U', 'joe' ]);
+	my $filler = eval { PoolMonitor::session($node, appname => 'fill', user => 'joe') };
 
-	last if $ret != 0;
-	push @fill, PoolMonitor::session($node, appname => 'fill', user => 'joe');
+	last unless $filler;
+	push @fill, $filler;
 }
 is($observer->query("SELECT DISTINCT tags ->> 'job' FROM pool_monitor_incident_holders() WHERE application_name = 'fill' AND state = 'idle in transaction'"),
 	'nightly', 'the holders of an incident have their tags');

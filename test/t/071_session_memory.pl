@@ -19,7 +19,7 @@ $node->safe_psql('postgres', 'CREATE EXTENSION pool_monitor');
 my @sessions = map { PoolMonitor::session($node, appname => $_) } ('web', 'api', 'batch');
 $_->query('BEGIN') foreach @sessions;
 $node->safe_psql('postgres', 'CREATE ROLE nobody LOGIN CONNECTION LIMIT 0');
-$node->psql('postgres', 'SELECT 1', extra_params => [ '-U', 'nobody' ]);
+eval { PoolMonitor::session($node, user => 'nobody') };
 
 my $reader = PoolMonitor::session($node, appname => 'reader');
 my @readings = split /\n/, $node->safe_psql('postgres', q{
